@@ -1,0 +1,144 @@
+"""``seqmelody embed``: embeddings of MIDI files or of a corpus, as a Parquet file."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from seqmelody.cli.scoring import Failures, add_scorer_arguments, load_scorer
+from seqmelody.errors import SeqmelodyError, UsageError
+
+if TYPE_CHECKING:
+    from seqmelody.scorer import Item, Scorer
+
+HELP = "write the embeddings of MIDI files or of a corpus to Parquet"
+DESCRIPTION = """\
+Writes one row for each melody: 'id', 'path', 'embedding' (a unit vector of float32) and 'score'.
+The dot product of two embeddings says how alike two melodies are, from -1 to 1.
+
+  seqmelody embed tunes/ --out tunes.parquet
+  seqmelody embed data/essen.corpus --out essen.parquet
+
+Read it with pandas, Polars, DuckDB or PyArrow. Rows are written as they come, so that a corpus may
+be larger than memory; the file appears when it is whole. A file that cannot be read is told on
+standard error and has no row; the exit code is then 1."""
+
+ROWS_PER_GROUP = 8192
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="corpus that 'seqmelody prepare' wrote, or MIDI file, folder (walked), or .zip or "
+        ".tar archive of MIDI files",
+    )
+    parser.add_argument("--out", required=True, metavar="X.parquet", help="file to write")
+    add_scorer_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command."""
+    out = Path(args.out)
+    if out.is_dir():
+        raise UsageError(f"{out}: --out must name a file, and this is a folder")
+    scorer = load_scorer(args)
+    failures = Failures()
+    written = _write(_rows(args.paths, scorer, failures), out, scorer)
+    if written == 0:
+        raise SeqmelodyError(f"{out}: not written, no melody could be read")
+    print(f"{out}: {written:,} embeddings of {scorer.embedding_size} numbers")
+    return failures.exit_code
+
+
+def _rows(paths: Sequence[str], scorer: Scorer, failures: Failures) -> Iterator[dict[str, Any]]:
+    """Id, path, embedding and score of each melody that can be read."""
+    from seqmelody.corpus import Corpus
+    from seqmelody.corpus.format import MELODIES_FILE
+    from seqmelody.corpus.reading import rooted_sources
+
+    # All corpora are opened before anything is read: a wrong one is told at once.
+    opened = [
+        Corpus.open(path, scorer.tokenizer) if Path(path, MELODIES_FILE).is_file() else path
+        for path in paths
+    ]
+    # The ids of what the scorer has drawn and not yet given back; it keeps the order.
+    ids: deque[str] = deque()
+
+    def items() -> Iterator[Item]:
+        for item in opened:
+            if isinstance(item, Corpus):
+                ids.extend(item.column("id"))
+                yield item
+            else:
+                for source in rooted_sources([item]):
+                    ids.append(PurePath(source.relative).with_suffix("").as_posix())
+                    yield source.source
+
+    taken: set[str] = set()
+    for score, embedding_E in scorer.iter_embeddings(items(), progress=sys.stderr.isatty()):
+        name = ids.popleft()
+        if embedding_E is None:
+            assert score.error is not None
+            failures.tell(score.error)
+            continue
+        yield {
+            "id": _unique(_text(name), taken),
+            "path": _text(score.path),
+            "embedding": embedding_E,
+            "score": score.score,
+        }
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    """The name, or with ``~2``, ``~3`` and so on what no other row has, as 'prepare' does."""
+    numbered = (f"{name}~{number}" for number in itertools.count(2))
+    free = next(one for one in itertools.chain([name], numbered) if one not in taken)
+    taken.add(free)
+    return free
+
+
+def _text(name: str) -> str:
+    """A name that can be written as UTF-8, whatever bytes the file system gave."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _write(rows: Iterator[dict[str, Any]], out: Path, scorer: Scorer) -> int:
+    """Writes the rows; returns how many. The file appears when it is whole, or not at all."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(
+        [
+            pa.field("id", pa.string(), nullable=False),
+            pa.field("path", pa.string(), nullable=False),
+            pa.field("embedding", pa.list_(pa.float32(), scorer.embedding_size), nullable=False),
+            pa.field("score", pa.float32(), nullable=False),
+        ],
+        metadata={"seqmelody.checkpoint": scorer.checkpoint.name},
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.part")
+    written = 0
+    try:
+        with pq.ParquetWriter(temporary, schema) as writer:
+            while group := list(itertools.islice(rows, ROWS_PER_GROUP)):
+                columns = [[row[name] for row in group] for name in schema.names]
+                flat = pa.array(np.concatenate(columns[2]))
+                columns[2] = pa.FixedSizeListArray.from_arrays(flat, scorer.embedding_size)
+                writer.write_table(pa.table(columns, schema=schema))
+                written += len(group)
+        if written:
+            temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return written

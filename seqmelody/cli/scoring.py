@@ -1,0 +1,64 @@
+"""What the commands that use a ``Scorer`` share: its options, and how failed items are told."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from seqmelody.errors import InputError
+    from seqmelody.scorer import Scorer
+
+
+def add_scorer_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares ``--checkpoint``, ``--line``, ``--device`` and ``--threads``."""
+    parser.add_argument(
+        "--checkpoint",
+        metavar="C",
+        help="checkpoint folder or .ckpt file (default: the one that ships with seqmelody)",
+    )
+    parser.add_argument(
+        "--line",
+        metavar="LINE",
+        default="auto",
+        help="which line of a file is its melody: auto (default; the track that looks most like "
+        "one), skyline, track:NUMBER or name:TRACKNAME",
+    )
+    parser.add_argument("--device", default="cpu", help="where the model runs (default: cpu)")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="batches worked on at once (default: one for each core)",
+    )
+
+
+def load_scorer(args: argparse.Namespace) -> Scorer:
+    """The scorer that the options ask for."""
+    from seqmelody.midi import MelodyLine
+
+    line = MelodyLine.parse(args.line)  # before torch, whose import takes seconds
+
+    from seqmelody.scorer import Scorer
+
+    return Scorer.load(args.checkpoint, device=args.device, threads=args.threads, line=line)
+
+
+class Failures:
+    """Tells of failed items as they come, and counts them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def tell(self, error: InputError) -> None:
+        """A line on standard error, clear of any progress bar."""
+        from tqdm import tqdm
+
+        self.count += 1
+        tqdm.write(f"seqmelody: {error}", file=sys.stderr)
+
+    @property
+    def exit_code(self) -> int:
+        """1 if anything failed."""
+        return 1 if self.count else 0

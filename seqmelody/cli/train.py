@@ -1,0 +1,87 @@
+"""``seqmelody train``: a run from a YAML file, every setting of which an option overrides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from seqmelody.errors import UsageError
+
+if TYPE_CHECKING:
+    from seqmelody.config import TrainConfig
+
+HELP = "train a model on a corpus"
+DESCRIPTION = """\
+Trains a model on a corpus that 'seqmelody prepare' made.
+
+  seqmelody train --config configs/quick.yaml
+  seqmelody train --config configs/quick.yaml --steps 2000 --model.hidden_size 64
+  seqmelody train --config configs/quick.yaml --resume     # after an interrupt
+
+Watch a run with 'tensorboard --logdir runs'. The run folder (out) ends up with the released
+checkpoint in checkpoint/, which 'seqmelody score --checkpoint' takes."""
+
+
+def build_parser() -> Any:
+    """The parser: a ``jsonargparse.ArgumentParser`` of the fields of ``TrainConfig``."""
+    import argparse
+
+    import jsonargparse
+
+    from seqmelody.config import TrainConfig
+
+    # The text under each field is its help.
+    jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+    class Formatter(argparse.RawDescriptionHelpFormatter, jsonargparse.DefaultHelpFormatter):
+        pass
+
+    parser = jsonargparse.ArgumentParser(
+        prog="seqmelody train",
+        description=DESCRIPTION,
+        formatter_class=Formatter,
+        # An error is one line, as with every other command, and not the usage of forty options.
+        exit_on_error=False,
+    )
+    parser.add_argument("--config", action="config", help="YAML file of settings")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from where the run in OUT was interrupted"
+    )
+    parser.add_class_arguments(TrainConfig, as_group=True)
+    return parser
+
+
+def parse(argv: list[str]) -> tuple[TrainConfig, bool]:
+    """The configuration that the arguments ask for, and whether to resume.
+
+    Raises:
+        UsageError: An unknown or missing setting, a value of the wrong type or out of range, or a
+            YAML file that cannot be read.
+    """
+    import argparse
+
+    from seqmelody.config import TrainConfig
+
+    parser = build_parser()
+    try:
+        settings = parser.instantiate_classes(parser.parse_args(argv)).as_dict()
+        settings.pop("config")
+        resume = bool(settings.pop("resume"))
+        return TrainConfig(**settings), resume
+    except (argparse.ArgumentError, ValueError) as error:
+        raise UsageError(f"{error}; see seqmelody train --help") from error
+
+
+def run_raw(argv: list[str]) -> int:
+    """Runs the command on its unparsed arguments."""
+    import sys
+
+    config, resume = parse(argv)
+
+    from seqmelody.training.run import train
+
+    released = train(config, resume=resume, progress=sys.stderr.isatty())
+    if released is None:
+        print(f"interrupted; go on with the same command and --resume ({config.out})")
+        return 130
+    print(f"checkpoint: {released}")
+    return 0

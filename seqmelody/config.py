@@ -1,0 +1,168 @@
+"""The configuration of a training run, as frozen dataclasses.
+
+The text under each field is its help: ``seqmelody train --help`` shows it, a YAML file sets it,
+and a dotted option on the command line overrides it. A checkpoint carries the whole. Nothing here
+imports torch, so that help and mistakes in a configuration are answered at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+TRAINED_KINDS = (
+    "shuffle_notes",
+    "shuffle_pitches",
+    "shuffle_durations",
+    "uniform_pitches",
+    "jitter_pitches",
+    "swap_segments",
+    "transpose_tail",
+    "markov_1",
+    "markov_2",
+)
+"""Kinds of corruption that training may use; ``seqmelody.corruption`` says what they do."""
+HELD_OUT_KINDS = ("retrograde", "markov_3")
+"""Kinds for testing only: they tell whether a model learnt music or learnt the kinds."""
+
+
+@dataclass(frozen=True)
+class ConvGRUConfig:
+    """Sizes of the model."""
+
+    channels: int = 96
+    """Width of the note vectors and of the convolutions."""
+    kernel_size: int = 5
+    """Notes that one convolution sees; odd."""
+    dilations: tuple[int, ...] = (1, 2, 4, 8)
+    """One residual convolution for each, with this step between the notes that it sees."""
+    hidden_size: int = 96
+    """Units of the GRU in each direction."""
+    embedding_size: int = 128
+    """Length of the melody's vector."""
+    dropout: float = 0.1
+    """Share of channels dropped in training."""
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "kernel_size", "hidden_size", "embedding_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd, not {self.kernel_size}")
+        if min(self.dilations, default=1) < 1:
+            raise ValueError(f"dilations must be at least 1, not {list(self.dilations)}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), not {self.dropout}")
+
+
+@dataclass(frozen=True)
+class ContrastConfig:
+    """How melodies and their spoiled copies are compared."""
+
+    kinds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TRAINED_KINDS, 1.0))
+    """Kinds of corruption to train on, and how often each is drawn, relative to the others."""
+    copies: int = 3
+    """Spoiled copies of each melody in a step, each of a kind drawn anew."""
+    across: float = 0.25
+    """Weight of comparing melodies with the copies of *other* melodies, which puts all scores on
+    one scale; the rest of the weight is on each melody against its own copies."""
+
+    def __post_init__(self) -> None:
+        for kind, weight in self.kinds.items():
+            if kind not in TRAINED_KINDS:
+                raise ValueError(
+                    f"{kind!r} is no kind to train on; there are {', '.join(TRAINED_KINDS)}"
+                )
+            if weight < 0:
+                raise ValueError(f"the weight of {kind} must not be negative, but is {weight}")
+        if sum(self.kinds.values()) <= 0:
+            raise ValueError("at least one kind of corruption needs a weight above 0")
+        if self.copies < 1:
+            raise ValueError(f"copies must be at least 1, not {self.copies}")
+        if not 0 <= self.across <= 1:
+            raise ValueError(f"across must lie in [0, 1], not {self.across}")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW (Loshchilov & Hutter, 2019) with a linear warm-up and a cosine decay to zero."""
+
+    learning_rate: float = 2e-3
+    """Highest learning rate."""
+    weight_decay: float = 0.01
+    """Of all weights."""
+    warmup_steps: int = 100
+    """Steps until the learning rate is at its highest."""
+    largest_gradient_norm: float = 1.0
+    """Gradients above this norm are scaled down to it."""
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "largest_gradient_norm"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name in ("weight_decay", "warmup_steps"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class CardConfig:
+    """What the model card says of the data."""
+
+    data: str = "not stated"
+    """What the corpus is, and where it comes from."""
+    licence: str = "not stated"
+    """What the rights in the data allow."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run."""
+
+    corpus: str
+    """Folder that 'seqmelody prepare' wrote."""
+    out: str
+    """Run folder: logs, resumable checkpoints, and in the end the released one."""
+    steps: int = 10_000
+    """Optimizer steps."""
+    tokens_per_batch: int = 1024
+    """Most notes of the melodies in a step, padding counted, their spoiled copies not."""
+    seed: int = 0
+    """Decides the weights at the start, the order of the melodies, and how they are spoiled."""
+    validate_every: int = 500
+    """Steps between validations; the run can be resumed from each."""
+    validation_melodies: int = 400
+    """Melodies of the validation split to use at most."""
+    log_every: int = 20
+    """Steps between entries in the logs."""
+    model: ConvGRUConfig = field(default_factory=ConvGRUConfig)
+    contrast: ContrastConfig = field(default_factory=ContrastConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    card: CardConfig = field(default_factory=CardConfig)
+    accelerator: str = "auto"
+    """As Lightning's: auto, cpu, gpu, ..."""
+    devices: int | str = "auto"
+    """As Lightning's: how many devices; more than one trains with DDP. On the CPU auto is one."""
+    precision: str = "32-true"
+    """As Lightning's: 32-true, bf16-mixed, ..."""
+    threads: int = 0
+    """Threads of a training process; 0 is one for each core."""
+
+    def __post_init__(self) -> None:
+        least = {"steps": 1, "tokens_per_batch": 1, "validate_every": 1, "log_every": 1}
+        least |= {"validation_melodies": 1, "threads": 0, "seed": 0}
+        for name, smallest in least.items():
+            if getattr(self, name) < smallest:
+                raise ValueError(f"{name} must be at least {smallest}, not {getattr(self, name)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as YAML writes them."""
+        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
+        return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return list(value) if isinstance(value, tuple) else value

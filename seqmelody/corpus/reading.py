@@ -1,0 +1,231 @@
+"""Sources to token streams, in one process or in several, in the order of the sources.
+
+Chunks of sources go out to the workers, compact arrays come back. Only a few chunks are under way
+at a time, so that memory does not grow with the number of files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqmelody.errors import InputError, SeqmelodyError
+from seqmelody.midi import MelodyLine, MidiMelody, MidiSource, iter_sources, read_melody
+from seqmelody.tokens import Tokenizer, Tokens
+
+CHUNK_SOURCES = 128
+"""Sources per task: large enough to hide what sending one costs, small enough to share out."""
+
+_CHUNKS_PER_WORKER = 4
+
+CHANGES = (
+    "simultaneous_dropped",
+    "collided",
+    "beneath_dropped",
+    "overlaps_cut",
+    "gaps_closed",
+)
+"""What reading counts per melody; the fields of ``MidiMelody``."""
+
+
+@dataclass(frozen=True)
+class RootedSource:
+    """A source, and its name below the path it was found under.
+
+    Attributes:
+        source: What to read.
+        relative: The name without the path that the user gave.
+    """
+
+    source: MidiSource
+    relative: str
+
+
+@dataclass(frozen=True)
+class ReadSettings:
+    """What a worker needs to know.
+
+    Attributes:
+        line: Which line of a file is its melody.
+        tokenizer: Encodes the melodies.
+        min_notes: Shorter melodies are skipped.
+        max_notes: Longer melodies are skipped.
+    """
+
+    line: MelodyLine
+    tokenizer: Tokenizer
+    min_notes: int
+    max_notes: int
+
+
+@dataclass
+class Chunk:
+    """What became of some sources.
+
+    Attributes:
+        sources: How many there were.
+        ids: The melodies' names below their root, without suffix.
+        paths: The melodies' source names.
+        notes: Their lengths.
+        pitch: Their pitch streams.
+        duration: Their duration streams.
+        rest: Their rest streams.
+        digests: 16 bytes for each that tell its streams from others.
+        failed: Name and reason of each source that could not be read.
+        skipped: Name and reason of each melody left out for its length.
+        lines: How often each kind of line was read.
+        changes: Sums of what reading and encoding dropped, moved or cut, over ``ids``.
+    """
+
+    sources: int = 0
+    ids: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    notes: list[int] = field(default_factory=list)
+    pitch: list[NDArray[np.uint8]] = field(default_factory=list)
+    duration: list[NDArray[np.uint16]] = field(default_factory=list)
+    rest: list[NDArray[np.uint16]] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    lines: dict[str, int] = field(default_factory=dict)
+    changes: dict[str, int] = field(default_factory=dict)
+
+    def add(self, source: RootedSource, read: MidiMelody, tokens: Tokens) -> None:
+        """Append a melody."""
+        self.ids.append(_text(PurePath(source.relative).with_suffix("").as_posix()))
+        self.paths.append(_text(source.source.name))
+        self.notes.append(len(tokens))
+        self.pitch.append(tokens.pitch)
+        self.duration.append(tokens.duration)
+        self.rest.append(tokens.rest)
+        streams = tokens.pitch.tobytes() + tokens.duration.tobytes() + tokens.rest.tobytes()
+        self.digests.append(hashlib.blake2b(streams, digest_size=16).digest())
+        # The part in brackets, as in "track 1 'Melody' (auto)", says by which rule.
+        rule = "skyline" if read.track is None else "one track"
+        _add(self.lines, rule, 1)
+        for name in CHANGES:
+            _add(self.changes, name, getattr(read, name))
+        _add(self.changes, "clipped_durations", tokens.clipped_durations)
+        _add(self.changes, "clipped_rests", tokens.clipped_rests)
+        _add(self.changes, "melodies_with_warnings", int(bool(read.warnings)))
+
+
+def rooted_sources(paths: Iterable[str | os.PathLike[str]]) -> Iterator[RootedSource]:
+    """The MIDI files behind paths, each with its name below the path it was found under."""
+    for path in paths:
+        root = os.fspath(path)
+        for source in iter_sources([root]):
+            inner = source.name[len(root) :].lstrip("/\\!")
+            yield RootedSource(source, inner or PurePath(root).name)
+
+
+def read_chunk(sources: Sequence[RootedSource], settings: ReadSettings) -> Chunk:
+    """Read and encode some sources; what fails is noted, and stops nothing."""
+    chunk = Chunk(sources=len(sources))
+    for source in sources:
+        try:
+            read = read_melody(source.source, line=settings.line)
+        except InputError as error:
+            chunk.failed.append((_text(source.source.name), _text(error.reason)))
+            continue
+        notes = len(read.melody)
+        if notes < settings.min_notes:
+            reason = f"fewer than {settings.min_notes} notes"
+            chunk.skipped.append((_text(source.source.name), reason))
+        elif notes > settings.max_notes:
+            reason = f"more than {settings.max_notes} notes"
+            chunk.skipped.append((_text(source.source.name), reason))
+        else:
+            chunk.add(source, read, settings.tokenizer.encode(read.melody))
+    return chunk
+
+
+def read_all(
+    sources: Iterable[RootedSource], settings: ReadSettings, workers: int
+) -> Iterator[Chunk]:
+    """Read sources in order.
+
+    Args:
+        sources: What to read; drawn a few chunks ahead.
+        settings: How.
+        workers: Processes; 1 reads in this one. The chunks are the same for any number.
+
+    Raises:
+        SeqmelodyError: A worker process died.
+    """
+    tasks = _chunks(sources)
+    # Starting processes costs more than a few hundred files.
+    first = list(itertools.islice(tasks, 2))
+    if workers == 1 or len(first) < 2:
+        for task in itertools.chain(first, tasks):
+            yield read_chunk(task, settings)
+        return
+    yield from _read_with_workers(itertools.chain(first, tasks), settings, workers)
+
+
+def _chunks(sources: Iterable[RootedSource]) -> Iterator[list[RootedSource]]:
+    remaining = iter(sources)
+    while task := list(itertools.islice(remaining, CHUNK_SOURCES)):
+        yield task
+
+
+def _read_with_workers(
+    tasks: Iterator[list[RootedSource]], settings: ReadSettings, workers: int
+) -> Iterator[Chunk]:
+    executor = ProcessPoolExecutor(
+        workers,
+        # A forked child may inherit locks that another library's threads hold.
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+    )
+    under_way: deque[Future[Chunk]] = deque()
+    try:
+        for task in tasks:
+            under_way.append(executor.submit(read_chunk, task, settings))
+            if len(under_way) >= _CHUNKS_PER_WORKER * workers:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    except BrokenProcessPool as error:
+        raise SeqmelodyError(
+            "a worker process died (killed, or out of memory?); try again with fewer workers, and "
+            "call prepare() with several workers only under 'if __name__ == \"__main__\":'"
+        ) from error
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    # Ctrl-C reaches every process of the terminal; the main one ends the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Without this, a worker whose parent was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _add(counts: dict[str, int], name: str, count: int) -> None:
+    counts[name] = counts.get(name, 0) + count
+
+
+def _text(name: str) -> str:
+    """A name that can be written as UTF-8, whatever bytes the file system gave."""
+    return name.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,90 @@
+"""What ``prepare`` says it did: ``report.json``, and a short summary for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from seqmelody.corpus.reading import Chunk
+
+_SHOWN_REASONS = 8
+
+
+@dataclass
+class Tally:
+    """Sums over the chunks that were read.
+
+    Attributes:
+        read: Sources.
+        failed: Names of the sources that could not be read, by reason.
+        skipped: Names of the melodies left out for their length, by reason.
+        lines: How often each kind of line was read.
+        changes: What reading and encoding dropped, moved or cut.
+    """
+
+    read: int = 0
+    failed: dict[str, list[str]] = field(default_factory=dict)
+    skipped: dict[str, list[str]] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    changes: dict[str, int] = field(default_factory=dict)
+
+    def add(self, chunk: Chunk) -> None:
+        """Count a chunk."""
+        self.read += chunk.sources
+        for names, by_reason in ((chunk.failed, self.failed), (chunk.skipped, self.skipped)):
+            for name, reason in names:
+                by_reason.setdefault(reason, []).append(name)
+        for counts, sums in ((chunk.lines, self.lines), (chunk.changes, self.changes)):
+            for name, count in counts.items():
+                sums[name] = sums.get(name, 0) + count
+
+    def reasons(self) -> str:
+        """Why sources gave no melody, the most frequent first, each with an example."""
+        by_reason = sorted((self.failed | self.skipped).items(), key=lambda entry: -len(entry[1]))
+        return "; ".join(
+            f"{len(names):,} {reason} (such as {names[0]})"
+            for reason, names in by_reason[:_SHOWN_REASONS]
+        )
+
+
+def count_names(by_reason: Mapping[str, Sequence[str]]) -> int:
+    """All names under all reasons."""
+    return sum(map(len, by_reason.values()))
+
+
+def summary_lines(report: Mapping[str, Any]) -> list[str]:
+    """A report in a few lines."""
+    duplicates = len(report["duplicates"])
+    groups = report["groups"]
+    lines = [f"read     {report['read']:>9,} files in {report['seconds']:.1f} s"]
+    lines.append(f"kept     {report['kept']:>9,} melodies, {report['notes']:,} notes")
+    for title, by_reason in (("failed", report["failed"]), ("skipped", report["skipped"])):
+        if by_reason:
+            ordered = sorted(by_reason.items(), key=lambda entry: -len(entry[1]))
+            shown = "; ".join(
+                f"{len(names):,} {reason}" for reason, names in ordered[:_SHOWN_REASONS]
+            )
+            more = len(ordered) - _SHOWN_REASONS
+            if more > 0:
+                shown += f"; and {more:,} other reasons"
+            lines.append(f"{title:<8} {count_names(by_reason):>9,} {shown}")
+    if duplicates:
+        lines.append(f"repeated {duplicates:>9,} exact duplicates of others, left out")
+    lines.append(
+        f"groups   {groups['count']:>9,} of near-duplicates, the largest of {groups['largest']:,}"
+    )
+    sizes = ", ".join(f"{name} {sizes['melodies']:,}" for name, sizes in report["splits"].items())
+    lines.append(f"splits   {sizes}")
+    labels = report["labels"]
+    if labels is not None:
+        lines.append(
+            f"labels   {labels['melodies']:>9,} melodies from {labels['file']} "
+            f"({', '.join(labels['columns'])})"
+        )
+        if labels["unmatched"]:
+            lines.append(
+                f"         {labels['unmatched']:>9,} rows name no file that was read, such as "
+                f"{labels['unmatched_names'][0]}"
+            )
+    return lines

@@ -1,0 +1,106 @@
+"""Markov chains over notes, sampled for many melodies at once.
+
+Shapes: B melodies, L notes, P notes of the corpus one after the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+LARGEST_CORPUS = 2_000_000
+"""Notes that a chain is built from at most; enough for any order used, and bounded memory."""
+
+
+class MarkovChain:
+    """An order-k chain whose states are the last k notes of real melodies.
+
+    A symbol is a whole note: its pitch relative to the melody's last note (the final, which in
+    most folk song is the tonic), its duration and the rest after it. A chain is sampled by walking
+    through the corpus: from a place in it, jump to a random place that has the same k notes
+    before it, and take the note that stands there. That draws each successor as often as it
+    followed in the corpus, start of the melody included, without storing a transition table.
+
+    Args:
+        order: k, at least 1.
+        pitch: Pitches of all melodies, one after the other, ``(P,)``.
+        duration: Durations in grid steps, ``(P,)``.
+        rest: Rests in grid steps, ``(P,)``.
+        offsets: Where each melody starts, and P at the end, ``(melodies + 1,)``.
+
+    Raises:
+        ValueError: There are no melodies, or the order is below 1.
+    """
+
+    def __init__(
+        self,
+        order: int,
+        pitch: NDArray[np.uint8],
+        duration: NDArray[np.uint16],
+        rest: NDArray[np.uint16],
+        offsets: NDArray[np.int64],
+    ) -> None:
+        if order < 1:
+            raise ValueError(f"the order of a chain must be at least 1, not {order}")
+        if len(offsets) < 2:
+            raise ValueError("a Markov chain needs at least one melody")
+        self.order = order
+        lengths = np.diff(offsets)
+        final = np.repeat(pitch[offsets[1:] - 1].astype(np.int64), lengths)
+        height = pitch.astype(np.int64) - final
+        code = ((height + 128) << 32) | (duration.astype(np.int64) << 16) | rest.astype(np.int64)
+        symbol = np.unique(code, return_inverse=True)[1]
+        in_melody = np.arange(len(pitch)) - np.repeat(offsets[:-1], lengths)
+
+        # context[p] numbers the k notes before place p; 0 stands where the melody has not begun.
+        context = np.zeros(len(pitch), dtype=np.int64)
+        for back in range(1, order + 1):
+            before = np.zeros(len(pitch), dtype=np.int64)
+            reaches = in_melody >= back
+            before[reaches] = symbol[np.flatnonzero(reaches) - back] + 1
+            pair = context * (len(symbol) + 1) + before
+            context = np.unique(pair, return_inverse=True)[1]
+
+        place = np.argsort(context, kind="stable")
+        count = np.bincount(context)
+        first = np.cumsum(count) - count
+        is_last = np.zeros(len(pitch), dtype=bool)
+        is_last[offsets[1:] - 1] = True
+        # Context of the note after each place; where a melody ends, a new one begins.
+        following = np.roll(context, -1)
+        following[is_last] = context[0]
+
+        self._place = torch.from_numpy(place)
+        self._count = torch.from_numpy(count)
+        self._first = torch.from_numpy(first)
+        self._following = torch.from_numpy(following)
+        self._start = int(context[0])
+        self._height = torch.from_numpy(height)
+        self._duration = torch.from_numpy(duration.astype(np.int64))
+        self._rest = torch.from_numpy(rest.astype(np.int64))
+
+    def sample(
+        self, melodies: int, notes: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Draws melodies; a walk that reaches the end of a melody begins another.
+
+        Args:
+            melodies: B.
+            notes: L.
+            generator: Source of the randomness, on the CPU.
+
+        Returns:
+            Pitch relative to the final, duration and rest, each ``(B, L)`` int64.
+        """
+        uniform_LB = torch.rand(notes, melodies, generator=generator, dtype=torch.float64)
+        context_B = torch.full((melodies,), self._start)
+        places = []
+        for uniform_B in uniform_LB:
+            jump_B = (uniform_B * self._count[context_B]).long()
+            place_B = self._place[self._first[context_B] + jump_B]
+            places.append(place_B)
+            context_B = self._following[place_B]
+        place_BL = torch.stack(places, dim=1)
+        return self._height[place_BL], self._duration[place_BL], self._rest[place_BL]

@@ -1,0 +1,9 @@
+"""Scores, embeddings and reasons for melodies, with a trained checkpoint."""
+
+from __future__ import annotations
+
+from seqmelody.scorer.items import Item, Items
+from seqmelody.scorer.results import Explanation, Score
+from seqmelody.scorer.scorer import MAX_NOTES, Scorer
+
+__all__ = ["MAX_NOTES", "Explanation", "Item", "Items", "Score", "Scorer"]

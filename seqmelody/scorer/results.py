@@ -1,0 +1,56 @@
+"""What a ``Scorer`` says of a melody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqmelody.errors import InputError
+
+
+@dataclass(frozen=True)
+class Score:
+    """What the model says of one item.
+
+    Attributes:
+        path: The item's path, with ``!member`` behind an archive; for an object without a path,
+            what it is and its place among the items, as in ``<MidiFile 2>``.
+        score: Higher is more melodic; it has no unit. NaN for an item that could not be read.
+        percentile: Share of the training melodies that score lower, in percent; ``None`` where
+            there is no score, or where the checkpoint does not know.
+        notes: Length of the melody; 0 for an item that could not be read.
+        warnings: What to know before the score is trusted.
+        error: Why the item could not be read.
+    """
+
+    path: str
+    score: float
+    percentile: float | None
+    notes: int
+    warnings: tuple[str, ...] = ()
+    error: InputError | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Which notes earned a score.
+
+    Attributes:
+        score: Of the whole melody.
+        onset_quarters: When each note begins, counted from the first, ``(notes,)``.
+        duration_quarters: How long it sounds, ``(notes,)``.
+        pitch: MIDI keys, ``(notes,)``.
+        weight: How much each note counts, ``(notes,)``; sums to 1.
+        value: What each note says, on the scale of the score, ``(notes,)``.
+        share: ``weight * value``, ``(notes,)``; sums to the score.
+    """
+
+    score: Score
+    onset_quarters: NDArray[np.float64]
+    duration_quarters: NDArray[np.float64]
+    pitch: NDArray[np.int16]
+    weight: NDArray[np.float64]
+    value: NDArray[np.float64]
+    share: NDArray[np.float64]

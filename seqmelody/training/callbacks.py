@@ -1,0 +1,80 @@
+"""What a run shows while it goes on: speed, and the notes that earn the score."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.figure import Figure
+
+from seqmelody.batching import collate
+from seqmelody.corpus import Corpus
+from seqmelody.piano_roll import draw_piano_roll
+
+
+class Throughput(L.Callback):
+    """Logs the notes that pass through the model in a second, copies counted, padding not."""
+
+    def __init__(self, log_every: int) -> None:
+        self.log_every = log_every
+        self._notes = 0
+        self._seconds = 0.0
+        self._started = 0.0
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Starts the clock, after validation and logging."""
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Stops it."""
+        melodies, comparison = batch
+        self._seconds += time.perf_counter() - self._started
+        self._notes += int(melodies.length_B.sum() + comparison.copies.length_B.sum())
+        if trainer.global_step % self.log_every == 0:
+            module.log("train/tokens_per_second", self._notes / self._seconds, prog_bar=True)
+            self._notes, self._seconds = 0, 0.0
+
+
+class PianoRolls(L.Callback):
+    """Draws a few melodies of the test split after each validation.
+
+    They are looked at, never trained on or chosen by.
+
+    Args:
+        corpus: Where they are.
+        melodies: How many.
+    """
+
+    def __init__(self, corpus: Corpus, melodies: int = 4) -> None:
+        rows = corpus.split("test")
+        chosen = np.random.default_rng(0).permutation(rows)[:melodies]
+        self._ids = [corpus.column("id")[row] for row in chosen]
+        self._tokens = [corpus.tokens(int(row)) for row in chosen]
+        self._melodies = [corpus.tokenizer.decode(tokens) for tokens in self._tokens]
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Adds one image to TensorBoard for each melody."""
+        if not isinstance(trainer.logger, TensorBoardLogger) or not self._tokens:
+            return
+        with torch.inference_mode():
+            output = module.model(collate(self._tokens).to(module.device))  # type: ignore[operator]
+        share_BL = (output.weight_BL * output.value_BL).cpu().numpy()
+        for row, (name, melody) in enumerate(zip(self._ids, self._melodies, strict=True)):
+            figure = Figure(figsize=(10, 3), layout="constrained")
+            axes = figure.add_subplot()
+            draw_piano_roll(axes, melody, share_BL[row, : len(melody)])
+            axes.set_title(f"{name}: score {float(output.score_B[row]):.2f}")
+            trainer.logger.experiment.add_figure(f"notes/{row}", figure, trainer.global_step)

