@@ -66,7 +66,7 @@ def training(midi: Path, corpus: Path) -> Rows:  # noqa: ARG001
     return [("training run of the shipped checkpoint", f"{seconds / 60:.1f} min (recorded)")]
 
 
-def consistency(midi: Path, corpus: Path) -> Rows:
+def consistency(midi: Path, corpus: Path) -> Rows:  # noqa: ARG001
     """Largest difference of a score between ways to compute it, over 500 melodies."""
     files = sorted(midi.rglob("*.mid"))[:: len(list(midi.rglob("*.mid"))) // 500]
     together = _scores(Scorer.load(threads=1), files)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -123,7 +124,7 @@ def corpus_batch(corpus: Corpus, rows: NDArray[np.int64]) -> Batch:
 
 
 def bucket(
-    lengths: NDArray[np.integer],  # type: ignore[type-arg]
+    lengths: NDArray[np.integer[Any]],
     tokens_per_batch: int,
     order: NDArray[np.int64] | None = None,
     window: int = 4096,

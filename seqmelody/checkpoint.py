@@ -31,8 +31,8 @@ import yaml
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from seqmelody.errors import CheckpointError
 from seqmelody.config import ConvGRUConfig
+from seqmelody.errors import CheckpointError
 from seqmelody.model import ConvGRU
 from seqmelody.tokens import Tokenizer
 

@@ -71,7 +71,9 @@ def swap_segments(batch: Batch, generator: torch.Generator) -> Batch:
     c_B1 = torch.minimum(c_B1, length_B1)
     position_L = torch.arange(batch.pitch_BL.shape[1])
     middle_B1 = a_B1 + c_B1 - b_B1
-    source_BL = torch.where(position_L < middle_B1, position_L + b_B1 - a_B1, position_L + b_B1 - c_B1)
+    source_BL = torch.where(
+        position_L < middle_B1, position_L + b_B1 - a_B1, position_L + b_B1 - c_B1
+    )
     inside_BL = (position_L >= a_B1) & (position_L < c_B1)
     order_BL = torch.where(inside_BL, source_BL, position_L)
     return _reorder(batch, order_BL)
@@ -84,10 +86,12 @@ def transpose_tail(batch: Batch, generator: torch.Generator) -> Batch:
     by_B1 = 1 + (draw_B3[:, 1:2] * LARGEST_SHIFT).long()
     by_B1 = torch.where(draw_B3[:, 2:] < 0.5, by_B1, -by_B1)
     tail_BL = (torch.arange(batch.pitch_BL.shape[1]) >= cut_B1) & batch.mask_BL
-    # The tail moves as one, so its direction turns as a whole where it would leave the range.
-    moved_BL = batch.pitch_BL + by_B1
-    outside_B1 = (tail_BL & ((moved_BL < 0) | (moved_BL > 127))).any(1, keepdim=True)
-    by_B1 = torch.where(outside_B1, -by_B1, by_B1)
+    # The tail moves as one, so its direction turns as a whole where it would leave the range. One
+    # that has room neither way stays.
+    for turned_B1 in (-by_B1, torch.zeros_like(by_B1)):
+        moved_BL = batch.pitch_BL + by_B1
+        outside_B1 = (tail_BL & ((moved_BL < 0) | (moved_BL > 127))).any(1, keepdim=True)
+        by_B1 = torch.where(outside_B1, turned_B1, by_B1)
     return _with(batch, pitch_BL=batch.pitch_BL + by_B1 * tail_BL)
 
 
@@ -162,7 +166,9 @@ class Corruptor:
     @staticmethod
     def _sample_chain(batch: Batch, chain: MarkovChain, generator: torch.Generator) -> Batch:
         mask_BL = batch.mask_BL
-        height_BL, duration_BL, rest_BL = chain.sample(*batch.pitch_BL.shape, generator)
+        height_BL, duration_BL, rest_BL = chain.sample(
+            len(batch), batch.pitch_BL.shape[1], generator
+        )
         # Put at the original's height, and moved as a whole where that leaves the MIDI range.
         length_B1 = batch.length_B[:, None]
         centre_B1 = ((batch.pitch_BL - height_BL) * mask_BL).sum(1, keepdim=True) // length_B1
@@ -191,7 +197,8 @@ def _training_streams(
     corpus: Corpus,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint16], NDArray[np.int64]]:
     rows = corpus.split("train")
-    rows = rows[: int(np.searchsorted(np.cumsum(corpus.notes[rows]), LARGEST_CORPUS)) + 1]
+    within = np.searchsorted(np.cumsum(corpus.notes[rows]), LARGEST_CORPUS, side="right")
+    rows = rows[: max(1, int(within))]
     pitch, duration, rest, offsets = corpus.streams()
     lengths = corpus.notes[rows]
     ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

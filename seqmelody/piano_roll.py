@@ -32,9 +32,9 @@ def draw_piano_roll(axes: Axes, melody: Melody, share: NDArray[np.floating[Any]]
         edgecolor="0.4",
         linewidth=0.5,
     )
-    import matplotlib
+    from matplotlib import colormaps
 
-    colours = matplotlib.colormaps["RdYlGn"]
+    colours = colormaps["RdYlGn"]
     for bar, part in zip(bars, share, strict=True):
         bar.set_facecolor(colours(0.5 + 0.5 * float(part) / largest))
     axes.set_xlabel("quarter notes")

@@ -67,7 +67,9 @@ class Tokenizer:
         for field in fields(self):
             value = getattr(self, field.name)
             if not isinstance(value, int) or not 1 <= value <= np.iinfo(np.uint16).max:
-                raise ValueError(f"{field.name} must be a whole number from 1 to 65535, not {value}")
+                raise ValueError(
+                    f"{field.name} must be a whole number from 1 to 65535, not {value}"
+                )
 
     def encode(self, melody: Melody) -> Tokens:
         """The streams of a melody, with counts of what the caps cut."""

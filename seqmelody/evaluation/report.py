@@ -23,6 +23,7 @@ class Report:
     Attributes:
         checkpoint: Its name.
         corpus: Digest of the corpus' content.
+        same_corpus: Whether the checkpoint was trained on this corpus' training split.
         split: Which split was used.
         melodies: How many melodies that is.
         copies: Spoiled copies of each kind, for each melody.
@@ -33,6 +34,7 @@ class Report:
 
     checkpoint: str
     corpus: str
+    same_corpus: bool
     split: str
     melodies: int
     copies: int
@@ -65,10 +67,17 @@ class Report:
         rows.append(["mean of trained kinds", "", mean.value, f"{mean.low:.4f} to {mean.high:.4f}"])
         heads = ["kind of copy", "trained on", "pairwise accuracy", "95 % interval", "comparisons"]
         transposition = self.transposition
+        note = (
+            "The checkpoint was trained on the training split of this corpus."
+            if self.same_corpus
+            else "The checkpoint was not trained on this very corpus; whether the two share melodies "
+            "is not known."
+        )
         return "\n".join(
             [
                 f"{self.checkpoint} on {self.melodies} melodies ({self.split} split), "
                 f"{self.copies} copies of each kind, seed {self.seed}",
+                note,
                 "",
                 tabulate(rows, heads, tablefmt="github", floatfmt=".4f"),
                 "",
@@ -112,6 +121,7 @@ def evaluate(
     return Report(
         checkpoint=loaded.name,
         corpus=opened.digest,
+        same_corpus=loaded.metrics.get("training", {}).get("corpus") == opened.digest,
         split=split,
         melodies=len(rows),
         copies=copies,

@@ -122,10 +122,10 @@ class _TarStream:
 
     def seek(self, position: int) -> int:
         if self._stream is self._stored:
-            return self._stored.seek(position)
-        while (ahead := position - self.tell()) > 0:
-            if not self.read(min(ahead, _SKIP_BYTES)):
-                break
+            self._stored.seek(position)
+            return position
+        while (ahead := position - self.tell()) > 0 and self.read(min(ahead, _SKIP_BYTES)):
+            pass
         if ahead < 0:
             raise tarfile.ReadError("a header points back")
         return self.tell()

@@ -61,6 +61,10 @@ class Contrast:
     Args:
         config: See ``ContrastConfig``.
         corpus: Its training split is what Markov chains are built from.
+
+    Attributes:
+        kinds: The kinds of corruption that are drawn.
+        corruptor: Makes them.
     """
 
     def __init__(self, config: ContrastConfig, corpus: Corpus) -> None:
@@ -68,7 +72,7 @@ class Contrast:
         weights = {kind: weight for kind, weight in config.kinds.items() if weight > 0}
         self.kinds = tuple(weights)
         self._probability_K = torch.tensor(list(weights.values()), dtype=torch.float64)
-        self._corruptor = Corruptor(corpus, self.kinds)
+        self.corruptor = Corruptor(corpus, self.kinds)
 
     def draw(self, batch: Batch, generator: torch.Generator) -> Comparison:
         """Spoils each melody ``copies`` times, each time in a way drawn at random.
@@ -84,7 +88,7 @@ class Contrast:
             row = original_N[kind_N == number]
             if len(row):
                 originals = batch[row]
-                copy = self._corruptor.corrupt(originals, kind, generator)
+                copy = self.corruptor.corrupt(originals, kind, generator)
                 kept = changed(originals, copy)
                 rows.append(row[kept])
                 copies.append(copy[kept])

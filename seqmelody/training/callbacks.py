@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 import time
 from typing import Any
 
@@ -9,6 +11,7 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.trainer.states import TrainerFn
 from matplotlib.figure import Figure
 
 from seqmelody.batching import collate
@@ -78,3 +81,19 @@ class PianoRolls(L.Callback):
             draw_piano_roll(axes, melody, share_BL[row, : len(melody)])
             axes.set_title(f"{name}: score {float(output.score_B[row]):.2f}")
             trainer.logger.experiment.add_figure(f"notes/{row}", figure, trainer.global_step)
+
+
+class ProgressLines(L.Callback):
+    """One line on standard error after each validation, where a bar would only fill a log file."""
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Writes it."""
+        if trainer.state.fn != TrainerFn.FITTING:
+            return
+        measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        sys.stderr.write(
+            f"step {trainer.global_step} of {trainer.max_steps}: "
+            f"loss {measured.get('train/loss', math.nan):.3f}, "
+            f"validation accuracy {measured['validation/accuracy']:.4f}, "
+            f"{measured.get('train/tokens_per_second', math.nan):,.0f} notes/s\n"
+        )

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from seqmelody.batching import Batch, OrderedBatches, TrainingBatches
+from seqmelody.config import TrainConfig
 from seqmelody.corpus import Corpus
 from seqmelody.objectives import Contrast
 from seqmelody.objectives.contrast import Comparison
-from seqmelody.config import TrainConfig
 
 SCORING_TOKENS_PER_BATCH = 8192
 """Notes in a batch where no gradient is needed."""

@@ -18,12 +18,11 @@ from torch.optim import Optimizer
 
 from seqmelody.batching import Batch
 from seqmelody.checkpoint import LIGHTNING_KEY
+from seqmelody.config import TrainConfig
 from seqmelody.corpus import Corpus
-from seqmelody.corruption import Corruptor
 from seqmelody.model import ConvGRU
 from seqmelody.objectives import Contrast
 from seqmelody.objectives.contrast import Comparison, compare
-from seqmelody.config import TrainConfig
 from seqmelody.training.data import seed_of
 
 
@@ -32,7 +31,7 @@ class MelodyTraining(L.LightningModule):
 
     Args:
         config: Of the run.
-        corpus: For its tokenizer and its Markov chains.
+        corpus: For its tokenizer.
         contrast: The objective.
     """
 
@@ -42,7 +41,6 @@ class MelodyTraining(L.LightningModule):
         self.tokenizer = corpus.tokenizer
         self.contrast = contrast
         self.model = ConvGRU(config.model, corpus.tokenizer)
-        self._validation_corruptor = Corruptor(corpus, contrast.kinds)
         # Wins and comparisons by kind since the last entry in the logs.
         kinds = len(contrast.kinds)
         self.register_buffer("_won_K", torch.zeros(kinds), persistent=False)
@@ -117,7 +115,7 @@ class MelodyTraining(L.LightningModule):
         for number, kind in enumerate(self.contrast.kinds):
             generator = torch.Generator().manual_seed(seed_of(number, batch_idx))
             won_B, copy_score_B = compare(
-                self.model, self._validation_corruptor, batch, score_B, kind, generator
+                self.model, self.contrast.corruptor, batch, score_B, kind, generator
             )
             self._validation_won[kind].append(won_B)
             self._validation_scores["copy"].append(copy_score_B)

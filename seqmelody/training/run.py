@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 
 from seqmelody.batching import OrderedBatches
 from seqmelody.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from seqmelody.config import TrainConfig
 from seqmelody.corpus import Corpus
 from seqmelody.errors import CheckpointError, CorpusError, UsageError
 from seqmelody.model import MelodyModel
 from seqmelody.objectives import Contrast
-from seqmelody.training.callbacks import PianoRolls, Throughput
+from seqmelody.training.callbacks import PianoRolls, ProgressLines, Throughput
 from seqmelody.training.card import model_card
-from seqmelody.config import TrainConfig
 from seqmelody.training.data import SCORING_TOKENS_PER_BATCH, CorpusData
 from seqmelody.training.module import MelodyTraining
 
@@ -51,7 +51,7 @@ def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -
     Args:
         config: Of the run.
         resume: Go on from the latest resumable state in ``config.out``.
-        progress: Show a progress bar.
+        progress: Show a progress bar, and not a line after each validation.
 
     Returns:
         The released checkpoint's folder, or ``None`` where the run was interrupted.
@@ -107,8 +107,9 @@ def _trainer(config: TrainConfig, corpus: Corpus, out: Path, progress: bool) -> 
         Throughput(config.log_every),
         PianoRolls(corpus),
     ]
-    if progress:
-        callbacks.append(TQDMProgressBar(refresh_rate=config.log_every))
+    callbacks.append(
+        TQDMProgressBar(refresh_rate=config.log_every) if progress else ProgressLines()
+    )
     return L.Trainer(
         accelerator=config.accelerator,
         devices=config.devices,
@@ -175,6 +176,7 @@ def _release(
                 "seconds": seconds,
                 "threads": torch.get_num_threads(),
                 "torch": torch.__version__,
+                "corpus": corpus.digest,
             },
         },
     )
@@ -195,7 +197,7 @@ def _score_quantiles(model: MelodyModel, corpus: Corpus) -> NDArray[np.float32]:
     batches = OrderedBatches(corpus, corpus.split("train"), SCORING_TOKENS_PER_BATCH)
     with torch.inference_mode():
         scores = torch.cat([model(batch).score_B for batch in batches]).numpy()
-    return np.quantile(scores, np.linspace(0, 1, QUANTILES)).astype(np.float32)
+    return np.asarray(np.quantile(scores, np.linspace(0, 1, QUANTILES)), dtype=np.float32)
 
 
 @contextmanager
@@ -205,11 +207,11 @@ def _stop_after_step(trainer: L.Trainer) -> Iterator[None]:
         yield
         return
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
         if trainer.should_stop:
             raise KeyboardInterrupt
         trainer.should_stop = True
-        print("\nstopping after this step; once more to stop at once", file=sys.stderr)
+        sys.stderr.write("\nstopping after this step; once more to stop at once\n")
 
     before: dict[signal.Signals, Any] = {
         number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+
+import pytest
+from test_cli import seqmelody_process
+from tunes import TUNES
+
+from seqmelody.cli import main
+from seqmelody.scorer import Scorer
+
+
+@pytest.fixture
+def score(checkpoint_folder, capsys):
+    """Runs the command; gives exit code, standard output and standard error."""
+
+    def run(*arguments) -> tuple[int, str, str]:
+        options = ["--checkpoint", str(checkpoint_folder), "--threads", "1"]
+        code = main(["score", *map(str, arguments), *options])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def mixed_folder(tune_folder, tmp_path):
+    """Good files, and one that is no MIDI, in the middle."""
+    folder = tmp_path / "mixed"
+    shutil.copytree(tune_folder, folder)
+    (folder / "f.mid").write_bytes(b"not music")
+    return folder
+
+
+def test_json_rows_come_in_order_with_the_failed_one_among_them(score, mixed_folder):
+    code, out, err = score(mixed_folder, "--format", "json")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == 1
+    assert [row["path"] for row in rows] == sorted(map(str, mixed_folder.iterdir()))
+    for row in rows:
+        keys = ["path", "score", "percentile", "notes", "warnings"]
+        if row["path"].endswith("f.mid"):
+            assert list(row) == [*keys, "error"]
+            assert (row["score"], row["percentile"], row["notes"]) == (None, None, 0)
+            assert err == f"seqmelody: {row['path']}: {row['error']}\n"
+        else:
+            assert list(row) == keys
+            assert row["warnings"] == []
+
+
+def test_json_says_what_the_python_api_says(score, tune_folder, checkpoint_folder):
+    code, out, err = score(tune_folder, "--format", "json")
+    assert (code, err) == (0, "")
+    expected = Scorer.load(checkpoint_folder, threads=1).score(tune_folder)
+    for line, one in zip(out.splitlines(), expected, strict=True):
+        row = json.loads(line)
+        assert (row["path"], row["notes"]) == (one.path, one.notes)
+        assert row["score"] == pytest.approx(one.score, abs=1e-5)
+        assert row["percentile"] == pytest.approx(one.percentile, abs=0.01)
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "table"])
+def test_rank_puts_the_best_first_and_failures_last(score, mixed_folder, form, checkpoint_folder):
+    code, out, _ = score(mixed_folder, "--rank", "--format", form)
+    assert code == 1
+    ranked = [row.path for row in Scorer.load(checkpoint_folder, threads=1).rank(mixed_folder)]
+    places = [out.index(path) for path in ranked]
+    assert places == sorted(places)
+    assert ranked[-1].endswith("f.mid")
+
+
+def test_csv_has_a_header_and_all_columns(score, mixed_folder):
+    short = mixed_folder / "short.mid"
+    shutil.copy(mixed_folder / "freude.mid", short)
+    _, out, _ = score(mixed_folder / "freude.mid", mixed_folder / "f.mid", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert list(rows[0]) == ["path", "score", "percentile", "notes", "warnings", "error"]
+    assert float(rows[0]["score"]) != 0
+    assert rows[0]["error"] == ""
+    assert (rows[1]["score"], rows[1]["percentile"]) == ("", "")
+    assert "not a MIDI file" in rows[1]["error"]
+
+
+def test_the_table_shows_remarks(score, mixed_folder):
+    code, out, _ = score(mixed_folder)
+    assert code == 1
+    header, _, *rows = out.splitlines()
+    assert header.split() == ["path", "score", "percentile", "notes", "remarks"]
+    assert len(rows) == len(TUNES) + 1
+    assert "error: not a MIDI file" in next(row for row in rows if "f.mid" in row)
+
+
+def test_warnings_are_in_every_format(score, tmp_path):
+    from midi_bytes import midi, notes
+
+    path = tmp_path / "two.mid"
+    path.write_bytes(midi(notes([(0, 480, 60), (480, 960, 62)])))
+    for form in ("json", "csv", "table"):
+        code, out, _ = score(path, "--format", form)
+        assert code == 0
+        assert "only 2 notes" in out
+
+
+def test_a_name_that_is_no_text_does_not_stop_the_others(checkpoint_folder, tune_folder, tmp_path):
+    odd = tmp_path / b"caf\xe9.mid".decode("utf-8", "surrogateescape")
+    try:
+        shutil.copy(tune_folder / "freude.mid", odd)
+    except (OSError, UnicodeError):
+        pytest.skip("this file system takes no such name")
+    shutil.copy(tune_folder / "freude.mid", tmp_path / "z.mid")
+    for form in ("json", "csv", "table"):
+        done = seqmelody_process(
+            *("score", str(tmp_path), "--format", form, "--checkpoint", str(checkpoint_folder)),
+            env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "z.mid" in done.stdout
+        assert "caf\\udce9.mid" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--line", "tenor"], 2, "melody line 'tenor' is none of"),
+        (["--threads", "0"], 2, "threads must be at least 1"),
+        (["--device", "nonsense"], 2, "'nonsense' cannot be used"),
+        (["--checkpoint", "/nowhere"], 3, "/nowhere: no such checkpoint"),
+    ],
+)
+def test_wrong_settings_are_one_line_and_an_exit_code(
+    arguments, code, message, tune_folder, checkpoint_folder, capsys
+):
+    arguments = ["--checkpoint", str(checkpoint_folder), *arguments]
+    assert main(["score", str(tune_folder), *arguments]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_the_line_is_passed_on(score, tune_folder):
+    code, out, _ = score(tune_folder / "freude.mid", "--line", "track:7", "--format", "json")
+    assert code == 1
+    assert "no track" in json.loads(out)["error"]
