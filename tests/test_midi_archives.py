@@ -115,13 +115,13 @@ def _pitches(source: MidiSource) -> list[int]:
     return [int(read_melody(source).melody.pitch[0]) for _ in range(20)]
 
 
-@pytest.mark.parametrize("method", ["spawn", "fork"] if sys.platform == "linux" else ["spawn"])
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
 @pytest.mark.filterwarnings("ignore:This process")  # forking with threads; none of them is held
-def test_processes_read_one_zip_at_once(tmp_path: Path, method: str) -> None:
+def test_forked_processes_read_one_zip_at_once(tmp_path: Path) -> None:
     members = {f"{pitch}.mid": tune(pitch) for pitch in range(30, 90)}
     sources = list(iter_sources([write_zip(tmp_path / "corpus.zip", members)]))
     assert _pitches(sources[0]) == [30] * 20  # opens the archive before a fork
-    with multiprocessing.get_context(method).Pool(2) as pool:
+    with multiprocessing.get_context("fork").Pool(2) as pool:
         pitches = pool.map(_pitches, sources, chunksize=1)
     assert pitches == [[pitch] * 20 for pitch in range(30, 90)]
 
@@ -161,7 +161,7 @@ def test_a_damaged_zip_member_leaves_the_others(tmp_path: Path) -> None:
     data[40:50] = bytes(10)
     path.write_bytes(data)
     damaged, whole = iter_sources([path])
-    assert "cannot be unpacked" in reason(damaged)
+    assert "cannot be read" in reason(damaged)
     assert whole.read() == tune(62)
 
 
@@ -233,10 +233,10 @@ def test_a_tar_name_of_a_gigabyte_is_refused(tmp_path: Path) -> None:
 
 def test_a_tar_that_expands_without_end_is_given_up(tmp_path: Path) -> None:
     header = tarfile.TarInfo("zeros.bin")
-    header.size = 1 << 34
+    header.size = 1 << 32
     path = tmp_path / "bomb.tar.gz"
-    # Gzip streams may follow one another: 16 GiB of zeros in a few lines.
+    # Gzip streams may follow one another: 4 GiB of zeros in a few lines.
     zeros = gzip.compress(bytes(1 << 24), compresslevel=9)
-    path.write_bytes(gzip.compress(header.tobuf()) + zeros * 1024)
+    path.write_bytes(gzip.compress(header.tobuf()) + zeros * 256)
     [source] = iter_sources([path])
     assert "expands to more than 100 times its size" in reason(source)

@@ -27,7 +27,7 @@ TAR_SUFFIXES = (
 _MAX_HEADER_BYTES = 1 << 20
 _SKIP_BYTES = 1 << 20
 # An archive may expand to this, and above it to so many times what was read of it.
-_FREE_BYTES = 1 << 30
+_FREE_BYTES = 1 << 28
 _MAX_EXPANSION = 100
 
 
@@ -58,7 +58,10 @@ def open_zip_member(path: str, index: int) -> IO[bytes]:
         Exception: Whatever ``zipfile`` raises for damaged, changed or encrypted archives.
     """
     archive = _open_zip(path, os.getpid())
-    return archive.open(archive.infolist()[index])
+    member = archive.infolist()[index]
+    if member.flag_bits & 1:
+        raise zipfile.BadZipFile("it is encrypted")
+    return archive.open(member)
 
 
 @lru_cache(maxsize=8)

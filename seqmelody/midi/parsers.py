@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from symusic.core import ScoreTick
 
 from seqmelody.errors import InputError
 from seqmelody.midi.tracks import TrackNotes
@@ -36,6 +35,9 @@ def parse_with_symusic(data: bytes) -> list[TrackNotes]:
     Raises:
         Exception: Whatever symusic raises on broken events.
     """
+    # It draws in urllib and half as many modules as NumPy: only who reads pays for that.
+    from symusic.core import ScoreTick
+
     tracks: list[TrackNotes] = []
     for track in ScoreTick.from_midi(data).tracks:
         if len(track.notes):  # a track may hold nothing but controllers
@@ -52,7 +54,8 @@ def parse_with_miditoolkit(data: bytes) -> list[TrackNotes]:
 
     miditoolkit tells neither chunks nor channels apart, and puts a note into the program that its
     end, not its beginning, falls into. So each channel and program of each chunk is first given a
-    chunk of its own, whose name says where it came from.
+    chunk of its own, whose name says where it came from. mido refuses some files for events that
+    hold no notes (a key of eight flats), and forgets the time before meta events it does not know.
 
     Raises:
         Exception: Whatever mido or miditoolkit raise on broken events.

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeGuard
 
 from seqmelody.errors import InputError
 from seqmelody.midi.line import MelodyLine, MidiMelody, extract_line
 from seqmelody.midi.parsers import parse_with_miditoolkit, parse_with_symusic, tracks_of_midi_file
-from seqmelody.midi.sources import MidiSource, one_line, read_bounded, read_file
+from seqmelody.midi.sources import (
+    MAX_MIDI_BYTES,
+    MidiSource,
+    one_line,
+    read_bounded,
+    read_file,
+    too_large,
+)
 from seqmelody.midi.structure import check_structure
 
 if TYPE_CHECKING:
@@ -100,7 +106,9 @@ def _bytes(source: Any, name: str) -> bytes:
     if isinstance(source, (str, os.PathLike)):
         return read_file(os.fspath(source), name)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return read_bounded(BytesIO(source), name)
+        if len(source) > MAX_MIDI_BYTES:
+            raise too_large(name)
+        return bytes(source)
     if hasattr(source, "read"):
         return read_bounded(source, name)
     raise TypeError(f"cannot read a melody from {type(source).__name__}")

@@ -70,7 +70,7 @@ class _ZipSource(MidiSource):
         except InputError:
             raise
         except Exception as error:
-            raise InputError(self.name, f"cannot be unpacked ({one_line(error)})") from error
+            raise InputError(self.name, f"cannot be read ({one_line(error)})") from error
 
 
 @dataclass(frozen=True)
@@ -205,8 +205,13 @@ def read_bounded(stream: Any, name: str) -> bytes:
     except Exception as error:
         raise InputError(name, f"cannot be read ({one_line(error)})") from error
     if left <= 0:
-        raise InputError(name, f"larger than {MAX_MIDI_BYTES >> 20} MiB, too large for MIDI")
+        raise too_large(name)
     return b"".join(parts)
+
+
+def too_large(name: str) -> InputError:
+    """The error for a file above the cap."""
+    return InputError(name, f"larger than {MAX_MIDI_BYTES >> 20} MiB, too large for MIDI")
 
 
 def one_line(error: Exception) -> str:
