@@ -237,7 +237,8 @@ class OrderedBatches:
     def __init__(self, corpus: Corpus, rows: NDArray[np.int64], tokens_per_batch: int) -> None:
         self.corpus = corpus
         self.batches = [
-            rows[batch] for batch in bucket(corpus.notes[rows], tokens_per_batch, window=len(rows))
+            rows[batch]
+            for batch in bucket(corpus.notes[rows], tokens_per_batch, window=max(1, len(rows)))
         ]
 
     def __len__(self) -> int:

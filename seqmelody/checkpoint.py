@@ -1,8 +1,8 @@
 """The checkpoint: a folder that describes itself and is read without running code.
 
 =================== ==============================================================================
-model.safetensors   the weights
-config.yaml         the configuration of the run that made them
+model.safetensors   the weights; the folder's format version is in its metadata
+config.yaml         the configuration of the run that made them, for 'seqmelody train --config'
 tokenizer.json      what the streams mean
 scores.json         quantiles of the score over the training melodies, for percentiles
 metrics.json        what was measured
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors
 import safetensors.torch
 import torch
 import yaml
@@ -36,7 +37,8 @@ from seqmelody.errors import CheckpointError
 from seqmelody.model import ConvGRU
 from seqmelody.tokens import Tokenizer
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = "1"
+FORMAT_KEY = "seqmelody_format"
 MODEL_FILE = "model.safetensors"
 CONFIG_FILE = "config.yaml"
 TOKENIZER_FILE = "tokenizer.json"
@@ -116,10 +118,12 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint, card: str) -> Pa
             name: tensor.detach().cpu().contiguous()
             for name, tensor in checkpoint.model.state_dict().items()
         }
-        safetensors.torch.save_file(weights, temporary / MODEL_FILE)
+        safetensors.torch.save_file(
+            weights, temporary / MODEL_FILE, metadata={FORMAT_KEY: FORMAT_VERSION}
+        )
         _write_text(
             temporary / CONFIG_FILE,
-            yaml.safe_dump({"format": FORMAT_VERSION, **checkpoint.config}, sort_keys=False),
+            yaml.safe_dump(dict(checkpoint.config), sort_keys=False),
         )
         _write_json(temporary / TOKENIZER_FILE, checkpoint.tokenizer.to_dict())
         _write_json(
@@ -155,15 +159,17 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     if not (path / CONFIG_FILE).is_file():
         raise CheckpointError(f"{path}: not a checkpoint folder (it has no {CONFIG_FILE})")
     config = _read(path / CONFIG_FILE, yaml.safe_load)
-    if config.pop("format", None) != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path / CONFIG_FILE}: not of checkpoint format {FORMAT_VERSION}, the one that this "
-            "version of seqmelody reads"
-        )
     try:
-        weights = safetensors.torch.load_file(path / MODEL_FILE)
+        with safetensors.safe_open(path / MODEL_FILE, framework="pt") as stored:
+            version = (stored.metadata() or {}).get(FORMAT_KEY)
+            weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path / MODEL_FILE}: cannot be read ({error})") from error
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path / MODEL_FILE}: checkpoint format {version}, this version of seqmelody reads "
+            f"{FORMAT_VERSION}"
+        )
     tokenizer = _read(path / TOKENIZER_FILE, json.loads)
     scores = _read(path / SCORES_FILE, json.loads)
     metrics = _read(path / METRICS_FILE, json.loads)

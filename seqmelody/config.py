@@ -41,8 +41,10 @@ class ConvGRUConfig:
     """Units of the GRU in each direction."""
     embedding_size: int = 128
     """Length of the melody's vector."""
-    dropout: float = 0.1
+    dropout: float = 0.3
     """Share of channels dropped in training."""
+    feature_dropout: float = 0.1
+    """Share of the notes' features (an interval, a duration, ...) left out in training."""
 
     def __post_init__(self) -> None:
         for name in ("channels", "kernel_size", "hidden_size", "embedding_size"):
@@ -52,8 +54,9 @@ class ConvGRUConfig:
             raise ValueError(f"kernel_size must be odd, not {self.kernel_size}")
         if min(self.dilations, default=1) < 1:
             raise ValueError(f"dilations must be at least 1, not {list(self.dilations)}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), not {self.dropout}")
+        for name in ("dropout", "feature_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie in [0, 1), not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

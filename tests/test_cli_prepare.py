@@ -53,7 +53,7 @@ def test_nothing_kept_gives_3(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["prepare", str(tmp_path / "empty"), "--out", str(tmp_path / "c")]) == 3
     error = capsys.readouterr().err
-    assert "no melody to keep among 1 files: 1 a folder without MIDI files" in error
+    assert "no melody to keep among 1 files: 1 the folder holds no MIDI files" in error
     assert error.count("\n") == 1
 
 

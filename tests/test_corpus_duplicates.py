@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tunes import TUNES
 
@@ -122,6 +122,7 @@ def test_however_many_copies_form_one_group(copies, tmp_path):
     assert np.unique(groups_of(pitches, tmp_path)).size == 1
 
 
+@settings(max_examples=30)
 @given(st.randoms(use_true_random=False))
 def test_groups_do_not_hang_on_order_batches_or_partitions(tmp_path_factory, random):
     songs = [random_melody(seed, 40) for seed in range(12)]

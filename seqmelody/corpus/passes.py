@@ -53,9 +53,9 @@ class Found:
     ids: NDArray[np.uint64]
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The melodies in order, mapped from disk."""
-        with pa.memory_map(str(self.file)) as mapped:
-            reader = pa.ipc.open_file(mapped)
+        """The melodies in order, read from disk."""
+        with pa.OSFile(str(self.file), "rb") as file:
+            reader = pa.ipc.open_file(file)
             for number in range(reader.num_record_batches):
                 yield reader.get_batch(number)
 

@@ -113,9 +113,9 @@ class Chunk:
         self.rest.append(tokens.rest)
         streams = tokens.pitch.tobytes() + tokens.duration.tobytes() + tokens.rest.tobytes()
         self.digests.append(hashlib.blake2b(streams, digest_size=16).digest())
-        # The part in brackets, as in "track 1 'Melody' (auto)", says by which rule.
-        rule = "skyline" if read.track is None else "one track"
-        _add(self.lines, rule, 1)
+        tracks = "several tracks" if read.track is None else "one track"
+        skyline = "skyline of " if read.line.startswith("skyline") else ""
+        _add(self.lines, skyline + tracks, 1)
         for name in CHANGES:
             _add(self.changes, name, getattr(read, name))
         _add(self.changes, "clipped_durations", tokens.clipped_durations)

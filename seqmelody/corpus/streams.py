@@ -13,6 +13,8 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,27 +52,42 @@ class Streams(NamedTuple):
 _DTYPES = {"pitch": np.uint8, "duration": np.uint16, "rest": np.uint16}
 
 
-def footer_key(path: Path) -> str:
-    """The key of a Parquet file's content: a hash of its footer, which holds its digest.
+@contextmanager
+def open_parquet(path: Path) -> Iterator[tuple[str, pq.ParquetFile]]:
+    """A Parquet file, open for reading, and the key of its content.
+
+    The key is a hash of the footer, which holds the corpus's digest. It is read from the same open
+    file as all else: another corpus may take the file's place at any time.
 
     Raises:
-        CorpusError: The file cannot be read, is cut short, or is no Parquet file.
+        CorpusError: The file cannot be read, is cut short or damaged, or is no Parquet file. Also
+            for damage that the caller meets while reading.
     """
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 8))
-            tail = file.read(8)
-            length = int.from_bytes(tail[:4], "little")
-            if tail[4:] != _MAGIC or length + 12 > size:
-                raise CorpusError(
-                    f"{path}: cut short, or not a Parquet file; prepare the corpus again"
-                )
-            file.seek(size - 8 - length)
-            footer = file.read(length)
+        stored = pa.OSFile(str(path), "rb")
     except OSError as error:
         raise CorpusError(f"{path}: {error.strerror or error}") from error
-    return hashlib.blake2b(footer, digest_size=8).hexdigest()
+    with stored:
+        try:
+            yield _footer_key(stored, path), pq.ParquetFile(stored, page_checksum_verification=True)
+        except pa.ArrowException as error:
+            raise CorpusError(f"{path}: damaged ({error}); prepare the corpus again") from error
+        except OSError as error:
+            # Arrow reports a damaged page as an OSError without a number.
+            if error.errno is None:
+                raise CorpusError(f"{path}: damaged ({error}); prepare the corpus again") from error
+            raise
+
+
+def _footer_key(stored: pa.NativeFile, path: Path) -> str:
+    size = stored.size()
+    stored.seek(max(0, size - 8))
+    tail = stored.read(8)
+    length = int.from_bytes(tail[:4], "little")
+    if tail[4:] != _MAGIC or length + 12 > size:
+        raise CorpusError(f"{path}: cut short, or not a Parquet file; prepare the corpus again")
+    stored.seek(size - 8 - length)
+    return hashlib.blake2b(stored.read(length), digest_size=8).hexdigest()
 
 
 def open_streams(path: Path, key: str, tokenizer: Tokenizer) -> Streams:
@@ -81,7 +98,7 @@ def open_streams(path: Path, key: str, tokenizer: Tokenizer) -> Streams:
 
     Args:
         path: The Parquet file.
-        key: Its ``footer_key``.
+        key: The key of its content, from ``open_parquet``.
         tokenizer: Sets the range that the streams must lie in.
 
     Raises:
@@ -93,7 +110,7 @@ def open_streams(path: Path, key: str, tokenizer: Tokenizer) -> Streams:
         if mapped is not None:
             return mapped
     try:
-        made = _unpack_beside(path, folder, tokenizer)
+        made = _unpack_beside(path, key, folder, tokenizer)
     except (OSError, NotImplementedError) as error:
         # NotImplementedError: a file system that cannot lock.
         if isinstance(error, OSError) and error.errno not in (
@@ -104,10 +121,10 @@ def open_streams(path: Path, key: str, tokenizer: Tokenizer) -> Streams:
             raise CorpusError(
                 f"{path}: cannot unpack the streams into {folder} ({error.strerror or error})"
             ) from error
-        made = _unpack_elsewhere(path, folder, tokenizer)
+        made = _unpack_elsewhere(path, key, folder, tokenizer)
     mapped = _map(made)
     if mapped is None:
-        raise CorpusError(f"{path}: replaced or removed while it was opened; open it again")
+        raise CorpusError(f"{path}: replaced while it was opened; open it again")
     return mapped
 
 
@@ -128,7 +145,7 @@ def _map(folder: Path) -> Streams | None:
     return Streams(*arrays)
 
 
-def _unpack_beside(path: Path, folder: Path, tokenizer: Tokenizer) -> Path:
+def _unpack_beside(path: Path, key: str, folder: Path, tokenizer: Tokenizer) -> Path:
     parent = folder.parent
     with FileLock(parent / ".streams.lock"):
         if _map(folder) is not None:
@@ -139,7 +156,7 @@ def _unpack_beside(path: Path, folder: Path, tokenizer: Tokenizer) -> Path:
         working = parent / f"{folder.name}.new"
         try:
             working.mkdir()
-            _unpack(path, working, tokenizer)
+            _unpack(path, key, working, tokenizer)
             # The rename makes the folder appear whole, or not at all.
             working.rename(folder)
         finally:
@@ -147,7 +164,7 @@ def _unpack_beside(path: Path, folder: Path, tokenizer: Tokenizer) -> Path:
     return folder
 
 
-def _unpack_elsewhere(path: Path, folder: Path, tokenizer: Tokenizer) -> Path:
+def _unpack_elsewhere(path: Path, key: str, folder: Path, tokenizer: Tokenizer) -> Path:
     owner = os.getpid()
     working = Path(tempfile.mkdtemp(prefix="seqmelody-streams-"))
 
@@ -157,51 +174,45 @@ def _unpack_elsewhere(path: Path, folder: Path, tokenizer: Tokenizer) -> Path:
             shutil.rmtree(working, ignore_errors=True)
 
     atexit.register(remove)
-    _unpack(path, working, tokenizer)
+    _unpack(path, key, working, tokenizer)
     _temporary[folder] = working
     return working
 
 
-def _unpack(path: Path, working: Path, tokenizer: Tokenizer) -> None:
+def _unpack(path: Path, key: str, working: Path, tokenizer: Tokenizer) -> None:
     limits = {
         "pitch": (0, PITCHES - 1),
         "duration": (1, tokenizer.max_duration_steps),
         "rest": (0, tokenizer.max_rest_steps),
     }
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            notes = file.read(columns=["notes"]).column("notes").to_numpy().astype(np.int64)
-            if notes.min() < 1:
-                raise CorpusError(f"{path}: a melody without notes; prepare the corpus again")
-            offsets = np.zeros(notes.size + 1, dtype=np.int64)
-            np.cumsum(notes, out=offsets[1:])
-            np.save(working / "offsets.npy", offsets)
-            for name, dtype in _DTYPES.items():
-                with (working / f"{name}.npy").open("wb") as out:
-                    header = {
-                        "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
-                        "fortran_order": False,
-                        "shape": (int(offsets[-1]),),
-                    }
-                    np.lib.format.write_array_header_1_0(out, header)
-                    row = 0
-                    for batch in file.iter_batches(_BATCH_ROWS, columns=[name]):
-                        lengths = notes[row : row + batch.num_rows]
-                        row += batch.num_rows
-                        flat = _flat(batch.column(0), lengths, limits[name])
-                        if flat is None:
-                            raise CorpusError(
-                                f"{path}: column {name!r} does not fit 'notes' and the tokenizer; "
-                                "prepare the corpus again"
-                            )
-                        out.write(flat.tobytes())
-    except pa.ArrowException as error:
-        raise CorpusError(f"{path}: damaged ({error}); prepare the corpus again") from error
-    except OSError as error:
-        # Arrow reports a damaged page as an OSError without a number.
-        if error.errno is None:
-            raise CorpusError(f"{path}: damaged ({error}); prepare the corpus again") from error
-        raise
+    with open_parquet(path) as (found, file):
+        if found != key:
+            raise CorpusError(f"{path}: replaced while it was opened; open it again")
+        notes = file.read(columns=["notes"]).column("notes").to_numpy().astype(np.int64)
+        if notes.min() < 1:
+            raise CorpusError(f"{path}: a melody without notes; prepare the corpus again")
+        offsets = np.zeros(notes.size + 1, dtype=np.int64)
+        np.cumsum(notes, out=offsets[1:])
+        np.save(working / "offsets.npy", offsets)
+        for name, dtype in _DTYPES.items():
+            with (working / f"{name}.npy").open("wb") as out:
+                header = {
+                    "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
+                    "fortran_order": False,
+                    "shape": (int(offsets[-1]),),
+                }
+                np.lib.format.write_array_header_1_0(out, header)
+                row = 0
+                for batch in file.iter_batches(_BATCH_ROWS, columns=[name]):
+                    lengths = notes[row : row + batch.num_rows]
+                    row += batch.num_rows
+                    flat = _flat(batch.column(0), lengths, limits[name])
+                    if flat is None:
+                        raise CorpusError(
+                            f"{path}: column {name!r} does not fit 'notes' and the tokenizer; "
+                            "prepare the corpus again"
+                        )
+                    out.write(flat.tobytes())
 
 
 def _flat(

@@ -82,7 +82,10 @@ class ConvGRU(nn.Module):
         super().__init__()
         self.config = config
         self.features = NoteFeatures(
-            tokenizer.max_duration_steps, tokenizer.max_rest_steps, config.channels
+            tokenizer.max_duration_steps,
+            tokenizer.max_rest_steps,
+            config.channels,
+            config.feature_dropout,
         )
         self.blocks = nn.ModuleList(
             ConvBlock(config.channels, config.kernel_size, dilation, config.dropout)

@@ -39,10 +39,15 @@ class NoteFeatures(nn.Module):
         max_duration_steps: Cap of the duration stream.
         max_rest_steps: Cap of the rest stream.
         channels: D.
+        dropout: Share of the features left out in training, each note's drawn on its own. It keeps
+            the network from knowing a melody of the training corpus by a few of its notes.
     """
 
-    def __init__(self, max_duration_steps: int, max_rest_steps: int, channels: int) -> None:
+    def __init__(
+        self, max_duration_steps: int, max_rest_steps: int, channels: int, dropout: float = 0.0
+    ) -> None:
         super().__init__()
+        self.dropout = dropout
         bins = round(BINS_PER_OCTAVE * torch.tensor(max_duration_steps).log2().item()) + 1
         sizes = [
             2 * LARGEST_INTERVAL + 2,
@@ -67,8 +72,12 @@ class NoteFeatures(nn.Module):
         """The vectors of the notes, ``(B, L, D)``; what stands on padding means nothing."""
         index_BLF = describe(batch) + self.get_buffer("offset_F")
         B, L, F = index_BLF.shape
-        vector: Tensor = self.table(index_BLF.view(B * L, F)).view(B, L, -1)
-        return vector
+        kept_NF = None
+        if self.training and self.dropout > 0:
+            shape = index_BLF.new_ones((B * L, F), dtype=self.table.weight.dtype)
+            kept_NF = nn.functional.dropout(shape, self.dropout)
+        vector_ND: Tensor = self.table(index_BLF.view(B * L, F), per_sample_weights=kept_NF)
+        return vector_ND.view(B, L, -1)
 
 
 def describe(batch: Batch) -> Tensor:

@@ -32,9 +32,8 @@ Melodies: {train:,} to train, {validation:,} to validate, {test:,} to test; near
 lie in two splits. Tokenizer {fingerprint}.
 
 ## Training
-`{command}`
-
-{steps:,} steps, seed {seed}. The whole configuration is in `config.yaml`.
+`seqmelody train --config config.yaml`, with the file of that name in this folder: {steps:,} steps,
+seed {seed}.
 
 ## Measured
 On the validation split ({used:,} melodies, one copy of each kind): how often the melody outscores
@@ -77,7 +76,6 @@ def model_card(
         data=config.card.data,
         licence=config.card.licence,
         fingerprint=fingerprint,
-        command=f"seqmelody train --config configs/{title}.yaml",
         steps=config.steps,
         seed=config.seed,
         used=used,

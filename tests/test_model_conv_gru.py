@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import batches, model_configs, seeds, token_streams
+
+from seqmelody.batching import Batch, collate, corpus_batch
+from seqmelody.config import ConvGRUConfig
+from seqmelody.model import ConvGRU, ModelOutput
+from seqmelody.tokens import Tokenizer
+
+SMALL = ConvGRUConfig(channels=12, dilations=(1, 3), hidden_size=10, embedding_size=7)
+
+
+def model_of(config: ConvGRUConfig, seed: int = 0) -> ConvGRU:
+    torch.manual_seed(seed)
+    model = ConvGRU(config, Tokenizer()).eval()
+    with torch.no_grad():
+        # As training would: biases and exact durations that are not zero.
+        for weight in model.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    return model
+
+
+@pytest.fixture(scope="module")
+def model() -> ConvGRU:
+    return model_of(SMALL)
+
+
+def scored(model: ConvGRU, batch: Batch) -> ModelOutput:
+    with torch.inference_mode():
+        return model(batch)
+
+
+def assert_row_is(output: ModelOutput, row: int, alone: ModelOutput) -> None:
+    notes = alone.weight_BL.shape[1]
+    assert output.score_B[row].item() == pytest.approx(alone.score_B[0].item(), abs=1e-5)
+    for one, other in (
+        (output.embedding_BE[row], alone.embedding_BE[0]),
+        (output.weight_BL[row, :notes], alone.weight_BL[0]),
+        (output.value_BL[row, :notes], alone.value_BL[0]),
+    ):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+@settings(max_examples=50)
+@given(melodies=st.lists(token_streams(), min_size=2, max_size=6), wider=st.integers(0, 30))
+def test_a_melody_scores_the_same_alone_in_any_batch_and_with_any_padding(model, melodies, wider):
+    batch = collate(melodies)
+    padded = dataclasses.replace(
+        batch,
+        **{
+            # Whatever stands on padding.
+            name: torch.nn.functional.pad(getattr(batch, name), (0, wider), value=1)
+            for name in ("pitch_BL", "duration_BL", "rest_BL")
+        },
+    )
+    turned = collate(melodies[::-1])
+    outputs = scored(model, batch), scored(model, padded), scored(model, turned)
+    for row, tokens in enumerate(melodies):
+        alone = scored(model, collate([tokens]))
+        assert_row_is(outputs[0], row, alone)
+        assert_row_is(outputs[1], row, alone)
+        assert_row_is(outputs[2], len(melodies) - 1 - row, alone)
+
+
+def test_real_melodies_score_the_same_alone_and_in_one_batch(essen_corpus):
+    model = model_of(ConvGRUConfig())
+    rows = np.arange(60)
+    together = scored(model, corpus_batch(essen_corpus, rows))
+    assert together.score_B.std() > 0.01
+    for row in rows:
+        assert_row_is(together, row, scored(model, corpus_batch(essen_corpus, rows[[row]])))
+
+
+@settings(max_examples=30)
+@given(batch=batches(min_size=2), data=st.data())
+def test_no_gradient_leaves_a_melody(model, batch, data):
+    row = data.draw(st.integers(0, len(batch) - 1))
+    seen = []
+    handle = model.features.register_forward_hook(
+        lambda module, inputs, vector_BLD: seen.append(vector_BLD.detach().requires_grad_())
+        or seen[0]
+    )
+    try:
+        output = model(batch)
+    finally:
+        handle.remove()
+    (output.score_B[row] + output.embedding_BE[row].sum()).backward()
+    gradient_BLD = seen[0].grad
+    own_BL = batch.mask_BL & (torch.arange(len(batch)) == row)[:, None]
+    assert not gradient_BLD[~own_BL].any()
+    # Every note of the melody counts.
+    assert gradient_BLD[own_BL].abs().sum(1).min() > 0
+
+
+@settings(max_examples=30)
+@given(batch=batches(lowest=20, highest=100), semitones=st.integers(-20, 27))
+def test_the_score_does_not_hinge_on_the_key(model, batch, semitones):
+    moved = dataclasses.replace(batch, pitch_BL=(batch.pitch_BL + semitones) * batch.mask_BL)
+    one, other = scored(model, batch), scored(model, moved)
+    for field in dataclasses.fields(ModelOutput):
+        assert torch.equal(getattr(one, field.name), getattr(other, field.name))
+
+
+@settings(max_examples=30)
+@given(config=model_configs, batch=batches(), seed=seeds)
+def test_any_sizes_make_a_model(config, batch, seed):
+    model = model_of(config, seed)
+    output = scored(model, batch)
+    B, L = batch.pitch_BL.shape
+    assert output.score_B.shape == (B,)
+    assert output.embedding_BE.shape == (B, config.embedding_size)
+    assert output.weight_BL.shape == output.value_BL.shape == (B, L)
+    for field in dataclasses.fields(ModelOutput):
+        tensor = getattr(output, field.name)
+        assert tensor.dtype == torch.float32
+        assert tensor.isfinite().all()
+    assert torch.allclose(output.weight_BL.sum(1), torch.ones(B), atol=1e-5)
+    share_BL = output.weight_BL * output.value_BL
+    assert torch.allclose(output.score_B, share_BL.sum(1), atol=1e-5)
+    assert torch.allclose(output.embedding_BE.norm(dim=1), torch.ones(B), atol=1e-4)
+    # One backward pass reaches the weights, dropout and all.
+    model.train()(batch).score_B.sum().backward()
+    assert all(weight.grad is None or weight.grad.isfinite().all() for weight in model.parameters())
+
+
+def test_every_part_of_a_melody_matters(model, essen_corpus):
+    batch = corpus_batch(essen_corpus, np.arange(1))
+    score = scored(model, batch).score_B
+    last = int(batch.length_B[0]) - 1
+    for name in ("pitch_BL", "duration_BL", "rest_BL"):
+        for note in (0, last // 2, last - 1):
+            stream_BL = getattr(batch, name).clone()
+            stream_BL[0, note] += 1
+            other = scored(model, dataclasses.replace(batch, **{name: stream_BL})).score_B
+            assert (other - score).abs() > 1e-6, (name, note)
+
+
+def test_dropout_is_for_training_only(essen_corpus):
+    batch = corpus_batch(essen_corpus, np.arange(3))
+    model = model_of(dataclasses.replace(SMALL, dropout=0.5))
+    assert torch.equal(scored(model, batch).score_B, scored(model, batch).score_B)
+    model.train()
+    assert not torch.equal(model(batch).score_B, model(batch).score_B)
