@@ -54,6 +54,7 @@ model_configs = st.builds(
     hidden_size=st.integers(1, 9),
     embedding_size=st.integers(1, 9),
     dropout=st.floats(0, 0.9),
+    feature_dropout=st.floats(0, 0.9),
 )
 
 tokenizers = st.builds(

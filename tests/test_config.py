@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from strategies import train_configs
+
+from seqmelody.cli.train import parse
+from seqmelody.config import (
+    HELD_OUT_KINDS,
+    TRAINED_KINDS,
+    ContrastConfig,
+    ConvGRUConfig,
+    OptimizerConfig,
+    TrainConfig,
+)
+
+
+@settings(max_examples=30)
+@given(config=train_configs)
+def test_a_configuration_survives_yaml(tmp_path_factory, config):
+    path = tmp_path_factory.getbasetemp() / "config.yaml"
+    path.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False), encoding="utf-8")
+    read, resume = parse(["--config", str(path)])
+    assert read == config
+    assert not resume
+    assert read.to_dict() == yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def test_every_setting_is_written():
+    plain = TrainConfig(corpus="c", out="o").to_dict()
+    assert list(plain) == [field.name for field in dataclasses.fields(TrainConfig)]
+    assert list(plain["model"]) == [field.name for field in dataclasses.fields(ConvGRUConfig)]
+    assert plain["model"]["dilations"] == [1, 2, 4, 8]
+
+
+def test_every_kind_to_train_on_is_drawn_unless_said_otherwise():
+    assert set(ContrastConfig().kinds) == set(TRAINED_KINDS)
+    assert not set(ContrastConfig().kinds) & set(HELD_OUT_KINDS)
+
+
+@pytest.mark.parametrize(
+    ("config", "wrong", "reason"),
+    [
+        (ConvGRUConfig, {"channels": 0}, "channels must be at least 1, not 0"),
+        (ConvGRUConfig, {"hidden_size": -1}, "hidden_size must be at least 1, not -1"),
+        (ConvGRUConfig, {"embedding_size": 0}, "embedding_size must be at least 1"),
+        (ConvGRUConfig, {"kernel_size": 4}, "kernel_size must be odd, not 4"),
+        (ConvGRUConfig, {"kernel_size": 0}, "kernel_size must be at least 1"),
+        (ConvGRUConfig, {"dilations": (1, 0)}, r"dilations must be at least 1, not \[1, 0\]"),
+        (ConvGRUConfig, {"dropout": 1.0}, r"dropout must lie in \[0, 1\), not 1.0"),
+        (ConvGRUConfig, {"feature_dropout": -0.1}, "feature_dropout must lie in"),
+        (ConvGRUConfig, {"dropout": float("nan")}, "dropout must lie in"),
+        (ContrastConfig, {"kinds": {"melt": 1.0}}, "'melt' is no kind to train on"),
+        (ContrastConfig, {"kinds": {"retrograde": 1.0}}, "'retrograde' is no kind to train on"),
+        (ContrastConfig, {"kinds": {"markov_1": -1.0}}, "weight of markov_1 must not be negative"),
+        (ContrastConfig, {"kinds": {"markov_1": 0.0}}, "at least one kind"),
+        (ContrastConfig, {"kinds": {}}, "at least one kind"),
+        (ContrastConfig, {"kinds": {"markov_1": float("nan")}}, "weight of markov_1"),
+        (ContrastConfig, {"copies": 0}, "copies must be at least 1"),
+        (ContrastConfig, {"across": 1.5}, r"across must lie in \[0, 1\]"),
+        (OptimizerConfig, {"learning_rate": 0.0}, "learning_rate must be above 0"),
+        (OptimizerConfig, {"learning_rate": float("nan")}, "learning_rate must be above 0"),
+        (OptimizerConfig, {"largest_gradient_norm": 0.0}, "largest_gradient_norm must be above"),
+        (OptimizerConfig, {"weight_decay": -1.0}, "weight_decay must not be negative"),
+        (OptimizerConfig, {"warmup_steps": -1}, "warmup_steps must not be negative"),
+        (TrainConfig, {"steps": 0}, "steps must be at least 1"),
+        (TrainConfig, {"tokens_per_batch": 0}, "tokens_per_batch must be at least 1"),
+        (TrainConfig, {"validate_every": 0}, "validate_every must be at least 1"),
+        (TrainConfig, {"validation_melodies": 0}, "validation_melodies must be at least 1"),
+        (TrainConfig, {"log_every": 0}, "log_every must be at least 1"),
+        (TrainConfig, {"threads": -1}, "threads must be at least 0"),
+        (TrainConfig, {"seed": -1}, "seed must be at least 0"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_by_name(config, wrong, reason):
+    needed = {"corpus": "c", "out": "o"} if config is TrainConfig else {}
+    with pytest.raises(ValueError, match=reason):
+        config(**needed, **wrong)
+
+
+def test_nothing_heavy_is_imported():
+    program = "import sys, seqmelody.config; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "False\n"
