@@ -63,7 +63,7 @@ def parse(argv: list[str]) -> tuple[TrainConfig, bool]:
 
     parser = build_parser()
     try:
-        settings = parser.instantiate_classes(parser.parse_args(argv)).as_dict()
+        settings = parser.instantiate(parser.parse_args(argv)).as_dict()
         settings.pop("config")
         resume = bool(settings.pop("resume"))
         return TrainConfig(**settings), resume
