@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import shutil
 import tempfile
+import textwrap
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -136,7 +137,11 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint, card: str) -> Pa
         if folder.exists():
             old = temporary.with_name(temporary.name + "-old")
             os.replace(folder, old)
-            os.replace(temporary, folder)
+            try:
+                os.replace(temporary, folder)
+            except OSError:
+                os.replace(old, folder)
+                raise
             shutil.rmtree(old)
         else:
             os.replace(temporary, folder)
@@ -184,16 +189,20 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 def _load_lightning(path: Path) -> Checkpoint:
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+        # Bytes that are no pickle at all make the unpickler fail in any way, or warn first.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            stored = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001
+        raise CheckpointError(f"{path}: cannot be read (cut short, or no checkpoint)") from error
+    try:
         about = stored[LIGHTNING_KEY]
         weights = {
             name.removeprefix(LIGHTNING_PREFIX): tensor
             for name, tensor in stored["state_dict"].items()
         }
         config, tokenizer = dict(about["config"]), about["tokenizer"]
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{path}: cannot be read (cut short, or no checkpoint)") from error
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(f"{path}: not a checkpoint of a seqmelody run") from error
     return _assemble(path, config, tokenizer, weights, np.zeros(0, dtype=np.float32), {})
 
@@ -216,7 +225,8 @@ def _assemble(
         model = ConvGRU(ConvGRUConfig(**stored), reads)
         model.load_state_dict(dict(weights), strict=True)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+        # One line, and the first few of the weights that do not fit: there may be forty.
+        reason = textwrap.shorten(str(error), 300, placeholder=" ...")
         raise CheckpointError(f"{path}: its parts do not fit together: {reason}") from error
     if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
         raise CheckpointError(f"{path}: a weight is not a finite number")

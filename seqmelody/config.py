@@ -77,7 +77,7 @@ class ContrastConfig:
                 raise ValueError(
                     f"{kind!r} is no kind to train on; there are {', '.join(TRAINED_KINDS)}"
                 )
-            if weight < 0:
+            if not weight >= 0:
                 raise ValueError(f"the weight of {kind} must not be negative, but is {weight}")
         if sum(self.kinds.values()) <= 0:
             raise ValueError("at least one kind of corruption needs a weight above 0")
