@@ -133,7 +133,10 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint, card: str) -> Pa
         )
         _write_json(temporary / METRICS_FILE, checkpoint.metrics)
         _write_text(temporary / CARD_FILE, card)
+        # Temporary files are private; a checkpoint is for others to read.
         temporary.chmod(0o755)
+        for file in temporary.iterdir():
+            file.chmod(0o644)
         if folder.exists():
             old = temporary.with_name(temporary.name + "-old")
             os.replace(folder, old)
@@ -193,7 +196,7 @@ def _load_lightning(path: Path) -> Checkpoint:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             stored = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         raise CheckpointError(f"{path}: cannot be read (cut short, or no checkpoint)") from error
     try:
         about = stored[LIGHTNING_KEY]

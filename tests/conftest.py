@@ -73,7 +73,9 @@ def checkpoint_folder(tmp_path_factory) -> Path:
         config={"model": stored},
         score_quantiles=np.linspace(-1.0, 1.0, 101, dtype=np.float32),
     )
-    return save_checkpoint(tmp_path_factory.mktemp("model") / "untrained", checkpoint, "# Untrained")
+    return save_checkpoint(
+        tmp_path_factory.mktemp("model") / "untrained", checkpoint, "# Untrained"
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

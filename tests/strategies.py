@@ -31,7 +31,9 @@ def token_streams(
     pitch = draw(arrays(np.uint8, notes, elements=st.integers(low, high)))
     longest = draw(st.integers(1, tokenizer.max_duration_steps))
     duration = draw(arrays(np.uint16, notes, elements=st.integers(1, longest)))
-    longest = draw(st.sampled_from([0, min(12, tokenizer.max_rest_steps), tokenizer.max_rest_steps]))
+    longest = draw(
+        st.sampled_from([0, min(12, tokenizer.max_rest_steps), tokenizer.max_rest_steps])
+    )
     rest = draw(arrays(np.uint16, notes, elements=st.integers(0, longest)))
     rest[-1] = 0
     return Tokens(pitch=pitch, duration=duration, rest=rest)

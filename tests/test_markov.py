@@ -43,7 +43,9 @@ def sampled(chain: MarkovChain, melodies: int, notes: int, seed: int) -> list[li
     for stream in streams:
         assert stream.shape == (melodies, notes)
         assert stream.dtype == torch.int64
-    return [list(zip(*row, strict=True)) for row in zip(*(s.tolist() for s in streams), strict=True)]
+    return [
+        list(zip(*row, strict=True)) for row in zip(*(s.tolist() for s in streams), strict=True)
+    ]
 
 
 def heights(melody: list[Note]) -> list[Note]:
@@ -55,7 +57,9 @@ def transitions(order: int, corpus: list[list[Note]]) -> dict[tuple, Counter]:
     found: dict[tuple, Counter] = defaultdict(Counter)
     for melody in map(heights, corpus):
         for place, note in enumerate(melody):
-            context = (START,) * max(0, order - place) + tuple(melody[max(0, place - order) : place])
+            context = (START,) * max(0, order - place) + tuple(
+                melody[max(0, place - order) : place]
+            )
             found[context][note, place == len(melody) - 1] += 1
     return found
 

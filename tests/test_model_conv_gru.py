@@ -85,8 +85,9 @@ def test_no_gradient_leaves_a_melody(model, batch, data):
     row = data.draw(st.integers(0, len(batch) - 1))
     seen = []
     handle = model.features.register_forward_hook(
-        lambda module, inputs, vector_BLD: seen.append(vector_BLD.detach().requires_grad_())
-        or seen[0]
+        lambda module, inputs, vector_BLD: (
+            seen.append(vector_BLD.detach().requires_grad_()) or seen[0]
+        )
     )
     try:
         output = model(batch)

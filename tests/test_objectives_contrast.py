@@ -1,18 +1,16 @@
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stand_ins import ScoreBy, knows
 from strategies import batches, seeds
 
 from seqmelody.batching import Batch, collate, corpus_batch
 from seqmelody.config import TRAINED_KINDS, ContrastConfig
 from seqmelody.corruption import Corruptor, changed
-from seqmelody.model import ModelOutput
 from seqmelody.objectives import Contrast
 from seqmelody.objectives.contrast import compare
 from seqmelody.tokens import Tokens
@@ -20,32 +18,6 @@ from seqmelody.tokens import Tokens
 
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-class Stand(torch.nn.Module):
-    """A model whose score is what a function says of a batch."""
-
-    def __init__(self, score) -> None:
-        super().__init__()
-        self.score = score
-
-    def forward(self, batch: Batch) -> ModelOutput:
-        score_B = self.score(batch)
-        nothing = torch.zeros_like(batch.pitch_BL, dtype=torch.float32)
-        return ModelOutput(score_B, nothing, nothing, nothing)
-
-
-def notes_of(batch: Batch) -> list[tuple]:
-    return [
-        tuple(zip(*streams, strict=True))
-        for streams in zip(*(s.tolist() for s in dataclasses.astuple(batch)[:3]), strict=True)
-    ]
-
-
-def knows(batch: Batch) -> Stand:
-    """Scores the melodies of this batch 1, and all others 0."""
-    known = set(notes_of(batch))
-    return Stand(lambda other: torch.tensor([float(notes in known) for notes in notes_of(other)]))
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +64,7 @@ def test_the_loss_is_that_of_bradley_and_terry(essen_corpus, batch, across):
     def score(batch: Batch) -> torch.Tensor:
         return batch.pitch_BL[:, :8].double().std(dim=1) - batch.duration_BL[:, 0] / 24
 
-    result = contrast(Stand(score), batch, drawn)
+    result = contrast(ScoreBy(score), batch, drawn)
     original, copy = score(batch).numpy(), score(drawn.copies).numpy()
 
     def cost(winner, loser):
@@ -104,9 +76,10 @@ def test_the_loss_is_that_of_bradley_and_terry(essen_corpus, batch, across):
     assert result.original_score_B.tolist() == original.tolist()
     assert result.copy_score_N.tolist() == copy.tolist()
     difference = original[drawn.original_N] - copy
-    assert result.won_N.tolist() == np.where(
-        difference > 0, 1.0, np.where(difference < 0, 0.0, 0.5)
-    ).tolist()
+    assert (
+        result.won_N.tolist()
+        == np.where(difference > 0, 1.0, np.where(difference < 0, 0.0, 0.5)).tolist()
+    )
     assert torch.equal(result.kind_N, drawn.kind_N)
 
 
@@ -114,7 +87,7 @@ def test_knowing_the_originals_wins_all_and_scoring_by_nothing_ties(essen_corpus
     contrast = Contrast(ContrastConfig(), essen_corpus)
     drawn = contrast.draw(batch, seeded(0))
     assert (contrast(knows(batch), batch, drawn).won_N == 1).all()
-    nothing = Stand(lambda batch: torch.zeros(len(batch)))
+    nothing = ScoreBy(lambda batch: torch.zeros(len(batch)))
     result = contrast(nothing, batch, drawn)
     assert (result.won_N == 0.5).all()
     assert result.loss.item() == pytest.approx(np.log(2))
@@ -127,7 +100,7 @@ def test_melodies_that_cannot_be_spoiled_cost_nothing(tune_corpus):
     drawn = contrast.draw(batch, seeded(0))
     assert len(drawn.copies) == 0
     weight = torch.ones((), requires_grad=True)
-    result = contrast(Stand(lambda batch: weight * batch.length_B), batch, drawn)
+    result = contrast(ScoreBy(lambda batch: weight * batch.length_B), batch, drawn)
     result.loss.backward()
     assert result.loss == 0
     assert weight.grad == 0
@@ -140,9 +113,7 @@ def test_compare_says_who_won_and_nothing_where_the_copy_is_alike(essen_corpus, 
     tokens = [essen_corpus.tokens(row) for row in range(20)]
     batch = collate([*tokens, *([] if kind.startswith("markov") else [one_note])])
     model = knows(batch)
-    won_B, copy_score_B = compare(
-        model, corruptor, batch, model(batch).score_B, kind, seeded(0)
-    )
+    won_B, copy_score_B = compare(model, corruptor, batch, model(batch).score_B, kind, seeded(0))
     unlike = changed(batch, corruptor.corrupt(batch, kind, seeded(0)))
     assert unlike[:20].float().mean() > 0.9
     assert torch.equal(won_B.isnan(), ~unlike)

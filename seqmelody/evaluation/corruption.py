@@ -13,6 +13,7 @@ from seqmelody.batching import OrderedBatches
 from seqmelody.config import HELD_OUT_KINDS, TRAINED_KINDS
 from seqmelody.corpus import Corpus
 from seqmelody.corruption import Corruptor
+from seqmelody.errors import CorpusError
 from seqmelody.evaluation.intervals import Estimate, bootstrap_mean
 from seqmelody.model import MelodyModel
 from seqmelody.objectives.contrast import compare
@@ -61,6 +62,9 @@ def corruption_task(
         copies: Of each kind, for each melody.
         seed: Of the spoiling.
         progress: Show a progress bar.
+
+    Raises:
+        CorpusError: A kind left every melody as it was.
     """
     kinds = (*TRAINED_KINDS, *HELD_OUT_KINDS)
     corruptor = Corruptor(corpus, kinds)
@@ -78,6 +82,12 @@ def corruption_task(
             bar.update(len(batch))
     groups = np.asarray(corpus.column("group"))[rows]
     by_melody = {kind: _mean_of_known(won[kind][rows]) for kind in kinds}
+    for kind, values in by_melody.items():
+        if np.isnan(values).all():
+            raise CorpusError(
+                f"{corpus.folder}: none of its melodies comes out changed by {kind}, so there is "
+                "nothing to compare; take a larger corpus"
+            )
     trained = _mean_of_known(np.stack([by_melody[kind] for kind in TRAINED_KINDS], axis=1))
     return CorruptionResult(
         by_kind={kind: bootstrap_mean(values, groups) for kind, values in by_melody.items()},

@@ -60,7 +60,12 @@ def bootstrap_mean(
 
 
 def rank_correlation(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> float:
-    """Spearman's rank correlation; ties share their mean rank. NaN if one side is constant."""
+    """Spearman's rank correlation; ties share their mean rank.
+
+    NaN if one side is constant, or there are fewer than two values.
+    """
+    if len(a) < 2:
+        return float("nan")
     ranks = np.stack([_mean_ranks(a), _mean_ranks(b)])
     if (np.ptp(ranks, axis=1) == 0).any():
         return float("nan")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,13 @@ class Report:
     transposition: TranspositionResult
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Plain values for JSON; ``None`` for a correlation that is not known."""
         values = asdict(self)
         values["corruption"]["worst_trained_kind"] = self.corruption.worst
-        values["transposition"]["worst"] = self.transposition.worst
+        values["transposition"]["rank_correlation"] = {
+            shift: _known(value) for shift, value in self.transposition.rank_correlation.items()
+        }
+        values["transposition"]["worst"] = _known(self.transposition.worst)
         return values
 
     def table(self) -> str:
@@ -67,6 +71,7 @@ class Report:
         rows.append(["mean of trained kinds", "", mean.value, f"{mean.low:.4f} to {mean.high:.4f}"])
         heads = ["kind of copy", "trained on", "pairwise accuracy", "95 % interval", "comparisons"]
         transposition = self.transposition
+        lowest = "not known" if math.isnan(transposition.worst) else f"{transposition.worst:.4f}"
         note = (
             "The checkpoint was trained on the training split of this corpus."
             if self.same_corpus
@@ -83,10 +88,14 @@ class Report:
                 "",
                 f"worst trained kind: {self.corruption.worst}",
                 "rank correlation of scores under transposition by -6 to +6 semitones, lowest: "
-                f"{transposition.worst:.4f} (largest change of a score "
+                f"{lowest} (largest change of a score "
                 f"{transposition.largest_change:.2g})",
             ]
         )
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def evaluate(
@@ -110,7 +119,8 @@ def evaluate(
 
     Raises:
         CheckpointError: The checkpoint cannot be read.
-        CorpusError: The corpus cannot be read, the split is empty, or the tokenizer another one.
+        CorpusError: The corpus cannot be read, the split is empty, the tokenizer is another one, or
+            the melodies cannot be spoiled.
     """
     loaded = load_checkpoint(checkpoint)
     opened = Corpus.open(corpus, tokenizer=loaded.tokenizer)

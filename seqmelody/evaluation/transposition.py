@@ -22,7 +22,8 @@ class TranspositionResult:
     """How the scores of transposed melodies follow those of the originals.
 
     Attributes:
-        rank_correlation: Spearman's, for each shift in semitones.
+        rank_correlation: Spearman's, for each shift in semitones; NaN where there are too few
+            melodies for one, or all scores are alike.
         largest_change: Largest change of a melody's score.
     """
 
@@ -31,8 +32,8 @@ class TranspositionResult:
 
     @property
     def worst(self) -> float:
-        """The lowest correlation of all shifts."""
-        return min(self.rank_correlation.values())
+        """The lowest correlation of all shifts; NaN if one of them is."""
+        return float(np.min(list(self.rank_correlation.values())))
 
 
 def transposition_task(
@@ -58,8 +59,11 @@ def transposition_task(
             for shift, found in scores.items():
                 moved = replace(roomy, pitch_BL=(roomy.pitch_BL + shift) * roomy.mask_BL)
                 found.append(model(moved).score_B.numpy())
-    joined = {shift: np.concatenate(found) for shift, found in scores.items()}
+    nothing = np.zeros(0, dtype=np.float32)
+    joined = {shift: np.concatenate([nothing, *found]) for shift, found in scores.items()}
     return TranspositionResult(
         rank_correlation={shift: rank_correlation(joined[0], joined[shift]) for shift in SHIFTS},
-        largest_change=float(max(np.abs(joined[shift] - joined[0]).max() for shift in SHIFTS)),
+        largest_change=float(
+            max(np.abs(joined[shift] - joined[0]).max(initial=0.0) for shift in SHIFTS)
+        ),
     )
