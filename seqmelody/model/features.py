@@ -1,9 +1,9 @@
 """Token streams to one vector per note.
 
 The streams are absolute; what a listener hears is relative. So each note is described by its
-interval from the note before, its height above the centre of its melody, its duration, the rest
-after it, and its place in the metre. No feature holds the key: a transposed melody gets the very
-same features, and hence the same score.
+interval from the note before, its height above the centre and above the last note of its melody,
+its duration, the rest after it, and its place in the metre. No feature holds the key: a transposed
+melody gets the very same features, and hence the same score.
 
 Shapes: B melodies, L notes, F features of a note, D channels.
 """
@@ -28,12 +28,12 @@ class NoteFeatures(nn.Module):
     """Sums a learned vector for each feature of a note.
 
     The features are: interval from the note before (semitones, cut at two octaves, a value of its
-    own for the first note); height above the rounded mean pitch (cut at three octaves); duration
-    and rest after, exact; duration in bins of a quarter octave, which lets a duration that
-    training never saw borrow from its neighbours; onset within a bar of four and of three
-    quarters, counted from the first note and back from the last one. Counting from both ends
-    spares the model from being told the metre or the upbeat: the last note of a tune mostly
-    falls on a strong beat.
+    own for the first note); height above the rounded mean pitch, and above the last note, which in
+    folk song is mostly the tonic (both cut at three octaves); duration and rest after, exact;
+    duration in bins of a quarter octave, which lets a duration that training never saw borrow from
+    its neighbours; onset within a bar of four and of three quarters, counted from the first note
+    and back from the last one. Counting from both ends spares the model from being told the metre
+    or the upbeat: the last note of a tune mostly falls on a strong beat.
 
     Args:
         max_duration_steps: Cap of the duration stream.
@@ -61,7 +61,7 @@ class NoteFeatures(nn.Module):
         ]
         starts = torch.tensor([0, *sizes]).cumsum(0)
         self.register_buffer("offset_F", starts[:-1], persistent=False)
-        # One table for all features: one fused look-up instead of nine.
+        # One table for all features: one fused look-up.
         self.table = nn.EmbeddingBag(int(starts[-1]), channels, mode="sum")
         nn.init.normal_(self.table.weight, std=len(sizes) ** -0.5)
         with torch.no_grad():
