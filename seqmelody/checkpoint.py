@@ -204,10 +204,10 @@ def _load_lightning(path: Path) -> Checkpoint:
             name.removeprefix(LIGHTNING_PREFIX): tensor
             for name, tensor in stored["state_dict"].items()
         }
-        config, tokenizer = dict(about["config"]), about["tokenizer"]
+        config, tokenizer, metrics = dict(about["config"]), about["tokenizer"], about["metrics"]
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(f"{path}: not a checkpoint of a seqmelody run") from error
-    return _assemble(path, config, tokenizer, weights, np.zeros(0, dtype=np.float32), {})
+    return _assemble(path, config, tokenizer, weights, np.zeros(0, dtype=np.float32), metrics)
 
 
 def _assemble(

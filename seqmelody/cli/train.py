@@ -67,6 +67,11 @@ def parse(argv: list[str]) -> tuple[TrainConfig, bool]:
         settings.pop("config")
         resume = bool(settings.pop("resume"))
         return TrainConfig(**settings), resume
+    except TypeError as error:
+        # Only where a group is given one value does jsonargparse let this through.
+        raise UsageError(
+            "model, contrast, optimizer, card: a table of settings each; see seqmelody train --help"
+        ) from error
     except (argparse.ArgumentError, ValueError) as error:
         raise UsageError(f"{error}; see seqmelody train --help") from error
 

@@ -31,7 +31,7 @@ class MelodyTraining(L.LightningModule):
 
     Args:
         config: Of the run.
-        corpus: For its tokenizer.
+        corpus: For its tokenizer and digest.
         contrast: The objective.
     """
 
@@ -39,6 +39,7 @@ class MelodyTraining(L.LightningModule):
         super().__init__()
         self.config = config
         self.tokenizer = corpus.tokenizer
+        self.corpus_digest = corpus.digest
         self.contrast = contrast
         self.model = ConvGRU(config.model, corpus.tokenizer)
         # Wins and comparisons by kind since the last entry in the logs.
@@ -141,4 +142,5 @@ class MelodyTraining(L.LightningModule):
         checkpoint[LIGHTNING_KEY] = {
             "config": self.config.to_dict(),
             "tokenizer": self.tokenizer.to_dict(),
+            "metrics": {"training": {"corpus": self.corpus_digest}},
         }

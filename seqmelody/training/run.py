@@ -21,6 +21,7 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from numpy.typing import NDArray
 
 from seqmelody.batching import OrderedBatches
@@ -58,14 +59,15 @@ def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -
 
     Raises:
         CorpusError: The corpus cannot be read, or a split of it is empty.
-        CheckpointError: There is nothing to resume from, or it belongs to another configuration.
+        CheckpointError: There is nothing to resume from, or it belongs to another configuration or
+            corpus.
         UsageError: The run folder holds a run, and ``resume`` is not set.
     """
     out = Path(config.out)
-    state = _state_to_resume(out, config) if resume else None
-    if not resume and (out / RESUMABLE).exists():
+    if not resume and _states(out):
         raise UsageError(f"{out}: holds a run already; go on with --resume, or give another --out")
     corpus = Corpus.open(config.corpus)
+    state = _state_to_resume(out, config, corpus.digest) if resume else None
     for split in ("train", "validation"):
         if len(corpus.split(split)) == 0:
             raise CorpusError(f"{config.corpus}: no melodies in its {split} split")
@@ -81,7 +83,14 @@ def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -
     with _quiet():
         trainer = _trainer(config, corpus, out, progress)
         with _stop_after_step(trainer):
-            trainer.fit(module, data, ckpt_path=state, weights_only=True)
+            try:
+                trainer.fit(module, data, ckpt_path=state, weights_only=True)
+            except SIGTERMException:
+                # Lightning's own way to end after the step at hand. The state is saved below.
+                pass
+            except SystemExit as end:
+                # So Lightning ends when an interrupt comes twice.
+                raise KeyboardInterrupt from end
         if trainer.global_step < config.steps:
             trainer.save_checkpoint(out / RESUMABLE / f"step={trainer.global_step}.ckpt")
             return None
@@ -102,6 +111,7 @@ def _trainer(config: TrainConfig, corpus: Corpus, out: Path, progress: bool) -> 
             filename="{step}",
             every_n_train_steps=config.validate_every,
             save_top_k=1,
+            enable_version_counter=False,
         ),
         LearningRateMonitor("step"),
         Throughput(config.log_every),
@@ -127,12 +137,16 @@ def _trainer(config: TrainConfig, corpus: Corpus, out: Path, progress: bool) -> 
     )
 
 
-def _state_to_resume(out: Path, config: TrainConfig) -> Path:
+def _states(out: Path) -> list[Path]:
+    """The resumable states in a run folder, the latest first."""
+    paths = (out / RESUMABLE).glob("step=*.ckpt")
+    return sorted(paths, key=lambda path: int(path.stem.split("=")[1]), reverse=True)
+
+
+def _state_to_resume(out: Path, config: TrainConfig, digest: str) -> Path:
     """The latest state of a run that can be read."""
-    states = sorted(
-        (out / RESUMABLE).glob("step=*.ckpt"), key=lambda path: int(path.stem.split("=")[1])
-    )
-    for path in reversed(states):
+    states = _states(out)
+    for path in states:
         try:
             found = load_checkpoint(path)
         except CheckpointError:
@@ -146,7 +160,16 @@ def _state_to_resume(out: Path, config: TrainConfig) -> Path:
                 f"{path}: belongs to a run with other settings ({', '.join(differing)}); "
                 "resume with the same configuration, or give another --out"
             )
+        if found.metrics["training"]["corpus"] != digest:
+            raise CheckpointError(
+                f"{path}: belongs to a run on another corpus than {config.corpus}; resume with the "
+                "one it was begun with, or give another --out"
+            )
         return path
+    if states:
+        raise CheckpointError(
+            f"{out / RESUMABLE}: no state in it can be read; remove the folder to begin again"
+        )
     raise CheckpointError(f"{out}: no run to resume here; leave --resume out to begin one")
 
 
