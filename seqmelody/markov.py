@@ -66,11 +66,9 @@ class MarkovChain:
         place = np.argsort(context, kind="stable")
         count = np.bincount(context)
         first = np.cumsum(count) - count
-        is_last = np.zeros(len(pitch), dtype=bool)
-        is_last[offsets[1:] - 1] = True
-        # Context of the note after each place; where a melody ends, a new one begins.
+        # Context of the note after each place. Where a melody ends it is that of the next one's
+        # first note, which is the same for all melodies: a new one begins.
         following = np.roll(context, -1)
-        following[is_last] = context[0]
 
         self._place = torch.from_numpy(place)
         self._count = torch.from_numpy(count)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from runs import small_run
 
 from seqmelody.batching import Batch, TrainingBatches
+from seqmelody.config import ContrastConfig
 from seqmelody.objectives import Contrast
 from seqmelody.training.data import ComparisonBatches, CorpusData, seed_of
 
@@ -59,6 +60,14 @@ def test_a_step_hinges_on_the_seed_and_its_number_alone(essen_corpus, contrast):
     assert all(map(same, whole[4:], tail))
     assert not any(map(same, whole, whole[1:]))
     assert not same(whole[0], next(iter(comparisons(essen_corpus, contrast, seed=1))))
+
+
+def test_every_step_draws_its_own_kinds(essen_corpus):
+    contrast = Contrast(ContrastConfig(copies=8), essen_corpus)
+    # One melody a batch, so that the number of draws does not tell the steps apart.
+    batches = TrainingBatches(essen_corpus, essen_corpus.split("train"), 1, steps=9)
+    drawn = {tuple(pair[1].kind_N.tolist()) for pair in ComparisonBatches(batches, contrast)}
+    assert len(drawn) > 6
 
 
 def test_processes_spoil_in_their_own_ways(essen_corpus, contrast):

@@ -246,9 +246,10 @@ def test_a_run_that_broke_off_goes_on_from_its_last_state(
                 raise MemoryError
             yield batch
 
-    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+    with monkeypatch.context() as patch:
         patch.setattr(ComparisonBatches, "__iter__", iterate)
-        train(config, progress=False)
+        with pytest.raises(MemoryError):
+            train(config, progress=False)
     assert states(tmp_path / "run") == [f"step={EVERY}.ckpt"]
     released = train(config, resume=True, progress=False)
     assert same_weights(weights_of(released), weights_of(finished / "checkpoint"))

@@ -103,7 +103,6 @@ def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -
 
 
 def _trainer(config: TrainConfig, corpus: Corpus, out: Path, progress: bool) -> L.Trainer:
-    # Lightning's own default for CPUs would be one process as well, but only with its "auto".
     callbacks: list[L.Callback] = [
         # The new state is written before the old one is removed: a kill leaves one of them whole.
         ModelCheckpoint(
