@@ -53,15 +53,6 @@ class Batch:
             self.length_B.to(device, non_blocking=True),
         )
 
-    def pin_memory(self) -> Batch:
-        """The same batch in page-locked memory, which a GPU reads without a copy."""
-        return Batch(
-            self.pitch_BL.pin_memory(),
-            self.duration_BL.pin_memory(),
-            self.rest_BL.pin_memory(),
-            self.length_B.pin_memory(),
-        )
-
     def __getitem__(self, rows: Tensor) -> Batch:
         """Some of the rows, by index or by mask; the padding stays as wide as it was."""
         return Batch(
@@ -231,10 +222,13 @@ class OrderedBatches:
     Args:
         corpus: Where the melodies are.
         rows: Which of them, ``(melodies,)``.
-        tokens_per_batch: Most notes of a batch, padding counted.
+        tokens_per_batch: Most notes of a batch, padding counted. The default is for scoring, where
+            nothing is kept for gradients.
     """
 
-    def __init__(self, corpus: Corpus, rows: NDArray[np.int64], tokens_per_batch: int) -> None:
+    def __init__(
+        self, corpus: Corpus, rows: NDArray[np.int64], tokens_per_batch: int = 8192
+    ) -> None:
         self.corpus = corpus
         self.batches = [
             rows[batch]

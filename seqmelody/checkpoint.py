@@ -124,7 +124,7 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint, card: str) -> Pa
         )
         _write_text(
             temporary / CONFIG_FILE,
-            yaml.safe_dump(dict(checkpoint.config), sort_keys=False),
+            yaml.safe_dump(dict(checkpoint.config), sort_keys=False, explicit_end=True),
         )
         _write_json(temporary / TOKENIZER_FILE, checkpoint.tokenizer.to_dict())
         _write_json(
@@ -166,7 +166,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         raise CheckpointError(f"{path}: no such checkpoint folder or .ckpt file")
     if not (path / CONFIG_FILE).is_file():
         raise CheckpointError(f"{path}: not a checkpoint folder (it has no {CONFIG_FILE})")
-    config = _read(path / CONFIG_FILE, yaml.safe_load)
+    config = _read(path / CONFIG_FILE, _parse_whole_yaml)
     try:
         with safetensors.safe_open(path / MODEL_FILE, framework="pt") as stored:
             version = (stored.metadata() or {}).get(FORMAT_KEY)
@@ -183,7 +183,11 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     metrics = _read(path / METRICS_FILE, json.loads)
     try:
         quantiles = np.asarray(scores["quantiles"], dtype=np.float32)
-        if quantiles.ndim != 1 or (np.diff(quantiles) < 0).any() or np.isnan(quantiles).any():
+        if (
+            quantiles.ndim != 1
+            or not np.isfinite(quantiles).all()
+            or (np.diff(quantiles) < 0).any()
+        ):
             raise ValueError("quantiles must be a rising list of numbers")
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path / SCORES_FILE}: no score quantiles ({error})") from error
@@ -246,12 +250,19 @@ def _assemble(
 def _read(path: Path, parse: Any) -> dict[str, Any]:
     try:
         value = parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path}: cannot be read ({reason})") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: cannot be read (it holds no table of settings)")
     return value
+
+
+def _parse_whole_yaml(text: str) -> Any:
+    # Unlike JSON, YAML cut short is often still YAML: hence the mark at its end.
+    if not text.rstrip().endswith("\n..."):
+        raise ValueError("cut short: it does not end in '...'")
+    return yaml.safe_load(text)
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

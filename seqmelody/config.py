@@ -8,6 +8,7 @@ imports torch, so that help and mistakes in a configuration are answered at once
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,9 +42,9 @@ class ConvGRUConfig:
     """Units of the GRU in each direction."""
     embedding_size: int = 128
     """Length of the melody's vector."""
-    dropout: float = 0.3
+    dropout: float = 0.15
     """Share of channels dropped in training."""
-    feature_dropout: float = 0.1
+    feature_dropout: float = 0.15
     """Share of the notes' features (an interval, a duration, ...) left out in training."""
 
     def __post_init__(self) -> None:
@@ -77,7 +78,7 @@ class ContrastConfig:
                 raise ValueError(
                     f"{kind!r} is no kind to train on; there are {', '.join(TRAINED_KINDS)}"
                 )
-            if not weight >= 0:
+            if not 0 <= weight < math.inf:
                 raise ValueError(f"the weight of {kind} must not be negative, but is {weight}")
         if sum(self.kinds.values()) <= 0:
             raise ValueError("at least one kind of corruption needs a weight above 0")
@@ -102,10 +103,10 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "largest_gradient_norm"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
         for name in ("weight_decay", "warmup_steps"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")
 
 
@@ -158,6 +159,8 @@ class TrainConfig:
         for name, smallest in least.items():
             if getattr(self, name) < smallest:
                 raise ValueError(f"{name} must be at least {smallest}, not {getattr(self, name)}")
+        if self.seed >= 2**63:
+            raise ValueError(f"seed must be below 2**63, not {self.seed}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as YAML writes them."""

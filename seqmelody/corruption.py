@@ -197,8 +197,11 @@ def _training_streams(
     corpus: Corpus,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint16], NDArray[np.int64]]:
     rows = corpus.split("train")
-    within = np.searchsorted(np.cumsum(corpus.notes[rows]), LARGEST_CORPUS, side="right")
-    rows = rows[: max(1, int(within))]
+    if corpus.notes[rows].sum() > LARGEST_CORPUS:
+        # Drawn from all of it, since a corpus may begin with one region or one book.
+        rows = np.random.default_rng(0).permutation(rows)
+        within = np.searchsorted(np.cumsum(corpus.notes[rows]), LARGEST_CORPUS, side="right")
+        rows = rows[: max(1, int(within))]
     pitch, duration, rest, offsets = corpus.streams()
     lengths = corpus.notes[rows]
     ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -95,7 +95,8 @@ def loaded_or_refused(path: Path) -> Checkpoint | None:
 def rewrite(path: Path, **changes) -> None:
     load = json.loads if path.suffix == ".json" else yaml.safe_load
     values = {**load(path.read_text()), **changes}
-    path.write_text(json.dumps(values))
+    end = "" if path.suffix == ".json" else "\n...\n"
+    path.write_text(json.dumps(values) + end)
 
 
 def test_a_folder_describes_itself(checkpoint_folder):
@@ -168,7 +169,7 @@ def test_a_file_that_is_missing_or_a_folder_is_named(folder, name):
     assert name in refused(folder, names=folder)
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name != "config.yaml"])
+@pytest.mark.parametrize("name", FILES)
 def test_a_file_cut_short_is_named(folder, name):
     whole = (folder / name).read_bytes().rstrip()
     for share in (0.0, 0.01, 0.3, 0.6, 0.9, 0.99):
@@ -176,21 +177,6 @@ def test_a_file_cut_short_is_named(folder, name):
         refused(folder, names=folder / name)
     (folder / name).write_bytes(whole[:-1])
     refused(folder, names=folder / name)
-
-
-def test_a_configuration_cut_short_is_refused_or_costs_nothing_that_scores_hinge_on(
-    tmp_path, checkpoint_folder
-):
-    config = TrainConfig(corpus="c", out="o", model=load_checkpoint(checkpoint_folder).model.config)
-    folder = save_checkpoint(tmp_path / "made", checkpoint_of(config, Tokenizer()), "# Card")
-    whole = (folder / "config.yaml").read_text()
-    refusals = 0
-    for end in range(0, len(whole), 7):
-        (folder / "config.yaml").write_text(whole[:end])
-        loaded = loaded_or_refused(folder)
-        refusals += loaded is None
-        assert loaded is None or loaded.model.config == config.model
-    assert refusals > 20
 
 
 @settings(max_examples=60)

@@ -85,6 +85,14 @@ def test_help_teaches_with_an_example(name, capsys):
     assert f"  seqmelody {name} " in capsys.readouterr().out
 
 
+def test_no_arguments_show_the_help_on_stderr(capsys):
+    assert cli.main([]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("usage: seqmelody ")
+    assert all(f"\n  {name} " in err for name in cli.COMMANDS)
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(["--version"])
@@ -95,9 +103,8 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "required: COMMAND"),
         (["scores"], "invalid choice: 'scores'"),
-        (["--verbose"], "required: COMMAND"),
+        (["--verbose"], "required: COMMAND\n"),
         (["score"], "required: PATH"),
         (["score", "a.mid", "--format", "xml"], "invalid choice: 'xml'"),
         (["score", "a.mid", "--check", "x"], "unrecognized arguments: --check x"),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 
 import numpy as np
 import pyarrow as pa
@@ -122,3 +124,47 @@ def test_a_corpus_of_another_tokenizer_is_refused(embed, tune_folder, tmp_path):
 def test_out_must_be_a_file(tune_folder, tmp_path, capsys):
     assert main(["embed", str(tune_folder), "--out", str(tmp_path)]) == 2
     assert "--out must name a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("through_link", [False, True])
+def test_a_pipe_or_device_is_not_replaced(tune_folder, tmp_path, capsys, through_link):
+    pipe = out = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    if through_link:
+        out = tmp_path / "x.parquet"
+        out.symlink_to(pipe)
+    # The checkpoint would give 3: the file is looked at first.
+    assert main(["embed", str(tune_folder), "--out", str(out), "--checkpoint", "/nowhere"]) == 2
+    err = capsys.readouterr().err
+    assert err == f"seqmelody: error: {out}: --out must name a regular file, and this is none\n"
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert out.is_symlink() is through_link
+
+
+def test_a_link_is_written_through(embed, tune_folder, tmp_path):
+    link = tmp_path / "out" / "x.parquet"
+    link.parent.mkdir()
+    link.symlink_to(tmp_path / "real.parquet")
+    code, table, _ = embed(tune_folder)
+    assert (code, table.num_rows) == (0, len(TUNES))
+    assert link.is_symlink()
+    assert pq.read_table(tmp_path / "real.parquet") == table
+
+
+def test_a_place_that_takes_no_file_is_told_first(tune_folder, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file" / "x.parquet", tmp_path / ("x" * 250)):
+        assert main(["embed", str(tune_folder), "--out", str(out), "--checkpoint", "/none"]) == 2
+        err = capsys.readouterr().err
+        assert err.startswith(f"seqmelody: error: {out}: cannot be written to (")
+        assert err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_called_by_a_dot_may_be_empty(embed, tune_folder, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    code, table, err = embed(".", tune_folder)
+    assert code == 1
+    assert table.column("id").to_pylist() == sorted(TUNES)
+    assert err.startswith("seqmelody: .: the folder holds no MIDI files")

@@ -24,7 +24,7 @@ def test_summary_and_report(folder, tmp_path, capsys):
     report = json.loads((tmp_path / "c" / "report.json").read_text())
     assert f"read             {len(TUNES) + 1} files" in shown
     assert f"kept             {len(TUNES)} melodies" in shown
-    assert "repeated         1 exact duplicates" in shown
+    assert "repeated         1 exact duplicate of another, left out" in shown
     assert f"train {report['splits']['train']['melodies']}, validation 1, test 1" in shown
     assert f"what became of each file: {tmp_path / 'c' / 'report.json'}" in shown
 
@@ -49,12 +49,39 @@ def test_skips_are_no_failures(folder, tmp_path, capsys):
     assert len(Corpus.open(tmp_path / "c")) == len(TUNES) - fewer - more
 
 
-def test_nothing_kept_gives_3(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("empty", "the folder holds no MIDI files"),
+        ("broken.mid", "not a MIDI file"),
+        ("gone.mid", ""),
+    ],
+)
+def test_nothing_that_can_be_read_gives_1(tmp_path, capsys, name, reason):
     (tmp_path / "empty").mkdir()
-    assert main(["prepare", str(tmp_path / "empty"), "--out", str(tmp_path / "c")]) == 3
+    (tmp_path / "broken.mid").write_bytes(b"not music")
+    assert main(["prepare", str(tmp_path / name), "--out", str(tmp_path / "c")]) == 1
     error = capsys.readouterr().err
-    assert "no melody to keep among 1 files: 1 the folder holds no MIDI files" in error
+    assert f"error: no melody could be read: {tmp_path / name}: {reason}" in error
     assert error.count("\n") == 1
+
+
+def test_nothing_kept_gives_3(folder, tmp_path, capsys):
+    arguments = ["prepare", str(folder), "--out", str(tmp_path / "c"), "--min-notes", "500"]
+    assert main(arguments) == 3
+    error = capsys.readouterr().err
+    others = len(TUNES) - 1
+    assert f"no melody to keep among {len(TUNES)} files: " in error
+    assert error.endswith(f".mid and {others} others: fewer than 500 notes\n")
+
+
+def test_a_count_is_said_once_and_one_in_the_singular(folder, tmp_path, capsys):
+    longest = max(map(len, TUNES.values()))
+    arguments = ["--out", str(tmp_path / "c"), "--min-notes", str(longest)]
+    assert main(["prepare", str(folder), *arguments]) == 0
+    shown = capsys.readouterr().out
+    assert "kept             1 melody, " in shown
+    assert f"skipped          {len(TUNES) - 1} fewer than {longest} notes\n" in shown
 
 
 @pytest.mark.parametrize(
@@ -82,7 +109,7 @@ def test_labels_of_the_folder_are_used_unless_others_are_given(folder, tmp_path,
     arguments = ["prepare", str(folder), "--out", str(out), "--labels", str(tmp_path / "other.csv")]
     assert main(arguments) == 0
     shown = capsys.readouterr().out
-    assert "1 rows name no file that was read, such as lost" in shown
+    assert "1 row names no file that was read, such as lost" in shown
     assert Corpus.open(out).columns[5:] == ("mood",)
     # With several paths it would not be clear whose labels they are.
     assert main(["prepare", str(folder), str(folder), "--out", str(out)]) == 0

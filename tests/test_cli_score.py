@@ -121,6 +121,34 @@ def test_a_name_that_is_no_text_does_not_stop_the_others(checkpoint_folder, tune
         assert "caf\\udce9.mid" in done.stdout
 
 
+def test_control_characters_do_not_reach_the_terminal(score, mixed_folder):
+    for name, source in (("red\x1b[31m\n.mid", "freude.mid"), ("bad\x1b[2J.mid", "f.mid")):
+        try:
+            shutil.copy(mixed_folder / source, mixed_folder / name)
+        except OSError:
+            pytest.skip("this file system takes no such name")
+    code, out, err = score(mixed_folder)
+    assert code == 1
+    assert "\x1b" not in out + err
+    assert "red\\x1b[31m\\n.mid" in out
+    assert len(out.splitlines()) == 2 + len(TUNES) + 3
+    assert "bad\\x1b[2J.mid: not a MIDI file" in err
+    # Programs get the name as it is.
+    _, out, _ = score(mixed_folder, "--format", "json")
+    assert str(mixed_folder / "red\x1b[31m\n.mid") in [
+        json.loads(line)["path"] for line in out.splitlines()
+    ]
+
+
+def test_a_corpus_is_scored_row_by_row(score, tune_corpus, tune_folder):
+    code, out, err = score(tune_corpus.folder, tune_folder / "freude.mid", "--format", "json")
+    assert (code, err) == (0, "")
+    rows = [json.loads(line) for line in out.splitlines()]
+    paths = [row["path"] for row in rows]
+    assert paths == [*tune_corpus.column("path"), str(tune_folder / "freude.mid")]
+    assert rows[paths.index(paths[-1])]["score"] == pytest.approx(rows[-1]["score"], abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

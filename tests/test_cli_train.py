@@ -89,6 +89,9 @@ def test_options_alone_are_enough():
         (["--contrast.kinds", "{retrograde: 1}"], "'retrograde' is no kind to train on"),
         (["--contrast.across", "-1"], "across must lie in [0, 1], not -1.0"),
         (["--optimizer.learning_rate", "0"], "learning_rate must be above 0"),
+        (["--optimizer.weight_decay", ".inf"], "weight_decay must not be negative"),
+        (["--contrast.kinds", "{shuffle_notes: .inf}"], "the weight of shuffle_notes"),
+        (["--seed", "99999999999999999999999"], "seed must be below 2**63"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
@@ -176,3 +179,22 @@ def test_an_interrupted_run_says_how_to_go_on(capsys, written, monkeypatch):
     assert "go on with the same command and --resume" in capsys.readouterr().out
     monkeypatch.undo()
     assert main(["train", "--config", str(written), "--resume"]) == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--accelerator", "nonsense"], ["--precision", "nonsense"], ["--devices", "-3"]],
+    ids=" ".join,
+)
+def test_what_the_trainer_refuses_is_one_line_and_leaves_no_run(capsys, written, tmp_path, options):
+    reason = error_of(capsys, "--config", str(written), *options)
+    assert "accelerator, devices or precision" in reason
+    assert not (tmp_path / "run").exists()
+
+
+def test_training_that_diverges_says_so(capsys, written):
+    options = ["--optimizer.learning_rate", "1e30", "--optimizer.warmup_steps", "0"]
+    code = main(["train", "--config", str(written), "--steps", "8", "--log_every", "1", *options])
+    assert code == 1
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert "diverged; lower optimizer.learning_rate" in line

@@ -73,8 +73,6 @@ def test_the_loss_is_that_of_bradley_and_terry(essen_corpus, batch, across):
     own = cost(original[drawn.original_N], copy).mean()
     every = np.mean([cost(one, copy) for one in original])
     assert result.loss.item() == pytest.approx((1 - across) * own + across * every)
-    assert result.original_score_B.tolist() == original.tolist()
-    assert result.copy_score_N.tolist() == copy.tolist()
     difference = original[drawn.original_N] - copy
     assert (
         result.won_N.tolist()

@@ -183,13 +183,23 @@ def test_few_notes_are_scored_with_a_warning(scorer, length, warned):
     score = scorer.score(random_melody(length))[0]
     assert (score.notes, score.error) == (length, None)
     assert math.isfinite(score.score)
-    assert [text for text in score.warnings if "means little" in text] == (
+    assert [text for text in score.warnings if text.startswith("only")] == (
         [f"only {length} note{'s' * (length > 1)}: below 8 a score means little"] if warned else []
     )
 
 
+@pytest.mark.parametrize(
+    ("pitches", "warned"), [([60], True), ([60, 67], True), ([60, 62, 67], False)]
+)
+def test_few_pitches_are_scored_with_a_warning(scorer, pitches, warned):
+    melody = Melody.from_streams(pitches * 6, [24] * 6 * len(pitches), [0] * 6 * len(pitches))
+    score = scorer.score(melody[:12])[0]
+    assert score.error is None
+    assert ("fewer than 3 distinct pitches: the score means little" in score.warnings) is warned
+
+
 def test_warnings_tell_what_was_lost_on_the_way(scorer):
-    long = Melody.from_streams([60] * 9, [24, 500, 193] + [24] * 6, [0, 0, 400] + [0] * 6)
+    long = Melody.from_streams([60, 62, 64] * 3, [24, 500, 193] + [24] * 6, [0, 0, 400] + [0] * 6)
     assert scorer.score(long)[0].warnings == (
         "2 notes longer than 8 quarters, read as that long",
         "1 rest longer than 8 quarters, read as that long",

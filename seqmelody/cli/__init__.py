@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import seqmelody
+from seqmelody.cli.scoring import printable
 from seqmelody.errors import SeqmelodyError, UsageError
 
 COMMANDS = {
@@ -58,7 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # The name of a file may be no text in the terminal's encoding, or in any.
         sys.stdout.reconfigure(errors="backslashreplace")
-    chosen = _top_parser().parse_args(argv)
+    parser = _top_parser()
+    words = sys.argv[1:] if argv is None else argv
+    if not words:
+        parser.print_help(sys.stderr)
+        return UsageError.exit_code
+    chosen = parser.parse_args(words)
     debug = chosen.debug or "--debug" in chosen.rest
     try:
         code = _run(chosen.command, [word for word in chosen.rest if word != "--debug"])
@@ -110,7 +116,7 @@ def _run(name: str, rest: list[str]) -> int:
 def _report(error: BaseException, message: str, code: int, *, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
-    print(f"seqmelody: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"seqmelody: error: {printable(' '.join(message.split()))}", file=sys.stderr)
     return code
 
 
@@ -143,5 +149,6 @@ def _top_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "command", metavar="COMMAND", choices=list(COMMANDS), help="one of those below"
     )
-    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    rest = parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    rest.required = False  # or a missing COMMAND is told as "COMMAND, rest"
     return parser

@@ -8,10 +8,10 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqmelody.cli.scoring import Failures, add_scorer_arguments, load_scorer
+from seqmelody.cli.scoring import Failures, add_scorer_arguments, load_scorer, open_corpora
 from seqmelody.errors import SeqmelodyError, UsageError
 
 if TYPE_CHECKING:
@@ -47,29 +47,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    out = Path(args.out)
-    if out.is_dir():
-        raise UsageError(f"{out}: --out must name a file, and this is a folder")
+    out = _require_writable(args.out)
     scorer = load_scorer(args)
     failures = Failures()
     written = _write(_rows(args.paths, scorer, failures), out, scorer)
     if written == 0:
-        raise SeqmelodyError(f"{out}: not written, no melody could be read")
-    print(f"{out}: {written:,} embeddings of {scorer.embedding_size} numbers")
+        raise SeqmelodyError(f"{args.out}: not written, no melody could be read")
+    print(f"{args.out}: {written:,} embeddings of {scorer.embedding_size} numbers")
     return failures.exit_code
+
+
+def _require_writable(given: str) -> Path:
+    """The file that ``--out`` means, its folder made.
+
+    The result takes the place of what is there, which must not be a device, a pipe or a link.
+
+    Raises:
+        UsageError: No file can be written there.
+    """
+    out = Path(os.path.realpath(given))
+    temporary = _temporary(out)
+    try:
+        if out.is_dir():
+            raise UsageError(f"{given}: --out must name a file, and this is a folder")
+        # Asked of the given path: a pipe behind /proc/self/fd has a real path that does not exist.
+        if Path(given).exists() and not Path(given).is_file():
+            raise UsageError(f"{given}: --out must name a regular file, and this is none")
+        if not out.parent.exists():
+            out.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        temporary.unlink()
+    except OSError as error:
+        raise UsageError(f"{given}: cannot be written to ({error.strerror})") from error
+    return out
+
+
+def _temporary(out: Path) -> Path:
+    """Where the result grows until it is whole."""
+    return out.with_name(f".{out.name}.{os.getpid()}.part")
 
 
 def _rows(paths: Sequence[str], scorer: Scorer, failures: Failures) -> Iterator[dict[str, Any]]:
     """Id, path, embedding and score of each melody that can be read."""
     from seqmelody.corpus import Corpus
-    from seqmelody.corpus.format import MELODIES_FILE
-    from seqmelody.corpus.reading import rooted_sources
+    from seqmelody.corpus.reading import melody_id, rooted_sources, utf8_text
 
-    # All corpora are opened before anything is read: a wrong one is told at once.
-    opened = [
-        Corpus.open(path, scorer.tokenizer) if Path(path, MELODIES_FILE).is_file() else path
-        for path in paths
-    ]
+    opened = open_corpora(paths, scorer)
     # The ids of what the scorer has drawn and not yet given back; it keeps the order.
     ids: deque[str] = deque()
 
@@ -80,7 +103,7 @@ def _rows(paths: Sequence[str], scorer: Scorer, failures: Failures) -> Iterator[
                 yield item
             else:
                 for source in rooted_sources([item]):
-                    ids.append(PurePath(source.relative).with_suffix("").as_posix())
+                    ids.append(melody_id(source.relative))
                     yield source.source
 
     taken: set[str] = set()
@@ -91,8 +114,8 @@ def _rows(paths: Sequence[str], scorer: Scorer, failures: Failures) -> Iterator[
             failures.tell(score.error)
             continue
         yield {
-            "id": _unique(_text(name), taken),
-            "path": _text(score.path),
+            "id": _unique(name, taken),
+            "path": utf8_text(score.path),
             "embedding": embedding_E,
             "score": score.score,
         }
@@ -104,11 +127,6 @@ def _unique(name: str, taken: set[str]) -> str:
     free = next(one for one in itertools.chain([name], numbered) if one not in taken)
     taken.add(free)
     return free
-
-
-def _text(name: str) -> str:
-    """A name that can be written as UTF-8, whatever bytes the file system gave."""
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _write(rows: Iterator[dict[str, Any]], out: Path, scorer: Scorer) -> int:
@@ -126,8 +144,7 @@ def _write(rows: Iterator[dict[str, Any]], out: Path, scorer: Scorer) -> int:
         ],
         metadata={"seqmelody.checkpoint": scorer.checkpoint.name},
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.part")
+    temporary = _temporary(out)
     written = 0
     try:
         with pq.ParquetWriter(temporary, schema) as writer:

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=3,
         help="spoiled copies of each kind, for each melody (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the spoiling (default: 0)")
+    parser.add_argument("--seed", type=_seed, default=0, help="of the spoiling (default: 0)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,4 +59,11 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _seed(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**63:
+        raise argparse.ArgumentTypeError("must lie between 0 and 2**63 - 1")
     return number

@@ -9,14 +9,20 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from seqmelody.cli.scoring import Failures, add_scorer_arguments, load_scorer
+from seqmelody.cli.scoring import (
+    Failures,
+    add_scorer_arguments,
+    load_scorer,
+    open_corpora,
+    printable,
+)
 
 if TYPE_CHECKING:
     from seqmelody.scorer import Score
 
 HELP = "say how melodic MIDI files are"
 DESCRIPTION = """\
-Scores the melody of each MIDI file; higher is more melodic. Scores have no unit: compare those of
+Scores the melody of each MIDI file, or the melodies of a corpus; higher is more melodic. Scores have no unit: compare those of
 one checkpoint. 'percentile' is the share of the training melodies that score lower.
 
   seqmelody score tune.mid
@@ -37,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths",
         nargs="+",
         metavar="PATH",
-        help="MIDI file, folder (walked), or .zip or .tar archive of MIDI files",
+        help="MIDI file, folder (walked), .zip or .tar archive of MIDI files, or corpus that "
+        "'seqmelody prepare' wrote",
     )
     parser.add_argument(
         "--format",
@@ -52,13 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     scorer = load_scorer(args)
+    items = open_corpora(args.paths, scorer)
     failures = Failures()
     progress = sys.stderr.isatty()
     scores: Iterable[Score]
     if args.rank:
-        scores = scorer.rank(args.paths, progress=progress)
+        scores = scorer.rank(items, progress=progress)
     else:
-        scores = scorer.iter_scores(args.paths, progress=progress)
+        scores = scorer.iter_scores(items, progress=progress)
     write = {"table": _write_table, "json": _write_json, "csv": _write_csv}[args.format]
     write(_rows(scores, failures))
     return failures.exit_code
@@ -98,11 +106,11 @@ def _write_table(rows: Iterator[dict[str, Any]]) -> None:
 
     cells = [
         [
-            row["path"],
+            printable(row["path"]),
             row["score"],
             row["percentile"],
             row["notes"],
-            "; ".join([f"error: {row['error']}"] if "error" in row else row["warnings"]),
+            printable("; ".join([f"error: {row['error']}"] if "error" in row else row["warnings"])),
         ]
         for row in rows
     ]

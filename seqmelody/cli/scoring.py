@@ -1,12 +1,15 @@
-"""What the commands that use a ``Scorer`` share: its options, and how failed items are told."""
+"""What the commands that use a ``Scorer`` share: options, what they read, how failures are told."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from seqmelody.corpus import Corpus
     from seqmelody.errors import InputError
     from seqmelody.scorer import Scorer
 
@@ -45,6 +48,28 @@ def load_scorer(args: argparse.Namespace) -> Scorer:
     return Scorer.load(args.checkpoint, device=args.device, threads=args.threads, line=line)
 
 
+def open_corpora(paths: Sequence[str], scorer: Scorer) -> list[str | Corpus]:
+    """The paths in their order, those of corpora opened: a wrong one is told before any is read.
+
+    Raises:
+        CorpusError: A corpus cannot be read, or was written with another tokenizer.
+    """
+    from seqmelody.corpus import Corpus
+    from seqmelody.corpus.format import MELODIES_FILE
+
+    return [
+        Corpus.open(path, scorer.tokenizer) if Path(path, MELODIES_FILE).is_file() else path
+        for path in paths
+    ]
+
+
+def printable(name: str) -> str:
+    """The name with what a terminal would obey, or cannot show, as backslash escapes."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in name
+    )
+
+
 class Failures:
     """Tells of failed items as they come, and counts them."""
 
@@ -56,7 +81,7 @@ class Failures:
         from tqdm import tqdm
 
         self.count += 1
-        tqdm.write(f"seqmelody: {error}", file=sys.stderr)
+        tqdm.write(f"seqmelody: {printable(str(error))}", file=sys.stderr)
 
     @property
     def exit_code(self) -> int:

@@ -19,6 +19,7 @@ from seqmelody.corpus import passes
 from seqmelody.corpus.format import MELODIES_FILE, METADATA_KEY, REPORT_FILE, Header
 from seqmelody.corpus.labels import Labels
 from seqmelody.corpus.reading import ReadSettings
+from seqmelody.corpus.report import Tally, counted
 from seqmelody.errors import CorpusError, SeqmelodyError, UsageError
 from seqmelody.midi import MelodyLine
 from seqmelody.tokens import Tokenizer
@@ -65,8 +66,8 @@ def prepare(
 
     Raises:
         UsageError: Wrong arguments or labels, or ``out`` holds something else.
-        CorpusError: No file gave a melody to keep.
-        SeqmelodyError: A worker process died, or the disk is full.
+        CorpusError: Of the files that could be read, none gave a melody to keep.
+        SeqmelodyError: No file could be read, a worker process died, or the disk is full.
     """
     started = time.monotonic()
     if isinstance(paths, (str, os.PathLike)):
@@ -83,9 +84,7 @@ def prepare(
     with _working_folder(Path(out)) as working:
         found = passes.read(roots, settings, workers, working, progress=progress)
         if not found.notes.size:
-            raise CorpusError(
-                f"no melody to keep among {found.tally.read:,} files: {found.tally.reasons()}"
-            )
+            raise _nothing_kept(found.tally)
         plan = passes.plan(found, working, seed)
         summary = passes.summary(found, plan)
         header = Header(tokenizer, passes.digest(found, plan, table), summary)
@@ -117,6 +116,13 @@ def prepare(
             _sync(working / name)
             (working / name).replace(Path(out) / name)
     return report
+
+
+def _nothing_kept(tally: Tally) -> SeqmelodyError:
+    if tally.failed and not tally.skipped:
+        return SeqmelodyError(f"no melody could be read: {tally.reasons()}")
+    among = f"no melody to keep among {counted(tally.read, 'file')}"
+    return CorpusError(f"{among}: {tally.reasons()}" if tally.read else among)
 
 
 @contextmanager

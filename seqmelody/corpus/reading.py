@@ -105,8 +105,8 @@ class Chunk:
 
     def add(self, source: RootedSource, read: MidiMelody, tokens: Tokens) -> None:
         """Append a melody."""
-        self.ids.append(_text(PurePath(source.relative).with_suffix("").as_posix()))
-        self.paths.append(_text(source.source.name))
+        self.ids.append(melody_id(source.relative))
+        self.paths.append(utf8_text(source.source.name))
         self.notes.append(len(tokens))
         self.pitch.append(tokens.pitch)
         self.duration.append(tokens.duration)
@@ -132,6 +132,18 @@ def rooted_sources(paths: Iterable[str | os.PathLike[str]]) -> Iterator[RootedSo
             yield RootedSource(source, inner or PurePath(root).name)
 
 
+def melody_id(relative: str) -> str:
+    """The id of a melody, from its ``RootedSource.relative``: without suffix, with ``/``."""
+    path = PurePath(relative)
+    # The folder "." has no name that a suffix could be taken from.
+    return utf8_text((path.with_suffix("") if path.name else path).as_posix())
+
+
+def utf8_text(name: str) -> str:
+    """A name that can be written as UTF-8, whatever bytes the file system gave."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def read_chunk(sources: Sequence[RootedSource], settings: ReadSettings) -> Chunk:
     """Read and encode some sources; what fails is noted, and stops nothing."""
     chunk = Chunk(sources=len(sources))
@@ -139,15 +151,15 @@ def read_chunk(sources: Sequence[RootedSource], settings: ReadSettings) -> Chunk
         try:
             read = read_melody(source.source, line=settings.line)
         except InputError as error:
-            chunk.failed.append((_text(source.source.name), _text(error.reason)))
+            chunk.failed.append((utf8_text(source.source.name), utf8_text(error.reason)))
             continue
         notes = len(read.melody)
         if notes < settings.min_notes:
             reason = f"fewer than {settings.min_notes} notes"
-            chunk.skipped.append((_text(source.source.name), reason))
+            chunk.skipped.append((utf8_text(source.source.name), reason))
         elif notes > settings.max_notes:
             reason = f"more than {settings.max_notes} notes"
-            chunk.skipped.append((_text(source.source.name), reason))
+            chunk.skipped.append((utf8_text(source.source.name), reason))
         else:
             chunk.add(source, read, settings.tokenizer.encode(read.melody))
     return chunk
@@ -224,8 +236,3 @@ def _end_with_parent() -> None:
 
 def _add(counts: dict[str, int], name: str, count: int) -> None:
     counts[name] = counts.get(name, 0) + count
-
-
-def _text(name: str) -> str:
-    """A name that can be written as UTF-8, whatever bytes the file system gave."""
-    return name.encode("utf-8", "backslashreplace").decode()

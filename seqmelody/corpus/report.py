@@ -40,10 +40,10 @@ class Tally:
                 sums[name] = sums.get(name, 0) + count
 
     def reasons(self) -> str:
-        """Why sources gave no melody, the most frequent first, each with an example."""
+        """Why sources gave no melody, the most frequent reason first, each with an example."""
         by_reason = sorted((self.failed | self.skipped).items(), key=lambda entry: -len(entry[1]))
         return "; ".join(
-            f"{len(names):,} {reason} (such as {names[0]})"
+            f"{names[0]}{_and_others(len(names) - 1)}: {reason}"
             for reason, names in by_reason[:_SHOWN_REASONS]
         )
 
@@ -53,24 +53,47 @@ def count_names(by_reason: Mapping[str, Sequence[str]]) -> int:
     return sum(map(len, by_reason.values()))
 
 
+def counted(count: int, one: str, many: str | None = None, width: int = 0) -> str:
+    """A count and what is counted, in the singular or the plural (``one`` and an s, if not given).
+
+    Args:
+        count: How many.
+        one: The words for 1.
+        many: The words for any other number.
+        width: Characters that the number takes at least.
+    """
+    words = one if count == 1 else many or f"{one}s"
+    return f"{count:>{width},} {words}"
+
+
+def _and_others(count: int) -> str:
+    return f" and {counted(count, 'other')}" if count else ""
+
+
 def summary_lines(report: Mapping[str, Any]) -> list[str]:
     """A report in a few lines."""
     duplicates = len(report["duplicates"])
     groups = report["groups"]
-    lines = [f"read     {report['read']:>9,} files in {report['seconds']:.1f} s"]
-    lines.append(f"kept     {report['kept']:>9,} melodies, {report['notes']:,} notes")
+    lines = [f"read     {counted(report['read'], 'file', width=9)} in {report['seconds']:.1f} s"]
+    kept = counted(report["kept"], "melody", "melodies", width=9)
+    lines.append(f"kept     {kept}, {counted(report['notes'], 'note')}")
     for title, by_reason in (("failed", report["failed"]), ("skipped", report["skipped"])):
         if by_reason:
             ordered = sorted(by_reason.items(), key=lambda entry: -len(entry[1]))
             shown = "; ".join(
-                f"{len(names):,} {reason}" for reason, names in ordered[:_SHOWN_REASONS]
+                # The line begins with the count of a reason that is the only one.
+                f"{len(names):,} {reason}" if len(ordered) > 1 else reason
+                for reason, names in ordered[:_SHOWN_REASONS]
             )
             more = len(ordered) - _SHOWN_REASONS
             if more > 0:
-                shown += f"; and {more:,} other reasons"
+                shown += f"; and {counted(more, 'other reason')}"
             lines.append(f"{title:<8} {count_names(by_reason):>9,} {shown}")
     if duplicates:
-        lines.append(f"repeated {duplicates:>9,} exact duplicates of others, left out")
+        repeated = counted(
+            duplicates, "exact duplicate of another", "exact duplicates of others", width=9
+        )
+        lines.append(f"repeated {repeated}, left out")
     lines.append(
         f"groups   {groups['count']:>9,} of near-duplicates, the largest of {groups['largest']:,}"
     )
@@ -78,13 +101,12 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
     lines.append(f"splits   {sizes}")
     labels = report["labels"]
     if labels is not None:
-        lines.append(
-            f"labels   {labels['melodies']:>9,} melodies from {labels['file']} "
-            f"({', '.join(labels['columns'])})"
-        )
+        labelled = counted(labels["melodies"], "melody", "melodies", width=9)
+        lines.append(f"labels   {labelled} from {labels['file']} ({', '.join(labels['columns'])})")
         if labels["unmatched"]:
+            unmatched = counted(labels["unmatched"], "row names", "rows name", width=9)
             lines.append(
-                f"         {labels['unmatched']:>9,} rows name no file that was read, such as "
+                f"         {unmatched} no file that was read, such as "
                 f"{labels['unmatched_names'][0]}"
             )
     return lines

@@ -18,8 +18,6 @@ from seqmelody.evaluation.intervals import Estimate, bootstrap_mean
 from seqmelody.model import MelodyModel
 from seqmelody.objectives.contrast import compare
 
-TOKENS_PER_BATCH = 8192
-
 
 @dataclass(frozen=True)
 class CorruptionResult:
@@ -68,7 +66,7 @@ def corruption_task(
     """
     kinds = (*TRAINED_KINDS, *HELD_OUT_KINDS)
     corruptor = Corruptor(corpus, kinds)
-    batches = OrderedBatches(corpus, rows, TOKENS_PER_BATCH)
+    batches = OrderedBatches(corpus, rows)
     generator = torch.Generator().manual_seed(seed)
     won = {kind: np.full((len(corpus), copies), np.nan) for kind in kinds}
     bar = tqdm(total=len(rows), desc="corruption", unit="melody", disable=not progress)

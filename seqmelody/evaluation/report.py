@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,7 @@ def evaluate(
     return Report(
         checkpoint=loaded.name,
         corpus=opened.digest,
-        same_corpus=loaded.metrics.get("training", {}).get("corpus") == opened.digest,
+        same_corpus=_trained_on(loaded.metrics) == opened.digest,
         split=split,
         melodies=len(rows),
         copies=copies,
@@ -141,3 +142,9 @@ def evaluate(
         ),
         transposition=transposition_task(loaded.model, opened, rows),
     )
+
+
+def _trained_on(metrics: Mapping[str, Any]) -> str | None:
+    """Digest of the corpus that a checkpoint was trained on, where it says so."""
+    training = metrics.get("training")
+    return training.get("corpus") if isinstance(training, Mapping) else None

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from seqmelody.batching import OrderedBatches
 from seqmelody.corpus import Corpus
-from seqmelody.evaluation.corruption import TOKENS_PER_BATCH
 from seqmelody.evaluation.intervals import rank_correlation
 from seqmelody.model import MelodyModel
 
@@ -50,7 +49,7 @@ def transposition_task(
     """
     scores: dict[int, list[NDArray[np.float32]]] = {shift: [] for shift in (0, *SHIFTS)}
     with torch.inference_mode():
-        for batch in OrderedBatches(corpus, rows, TOKENS_PER_BATCH):
+        for batch in OrderedBatches(corpus, rows):
             low_B = batch.pitch_BL.masked_fill(~batch.mask_BL, 127).amin(1)
             room_B = (low_B + min(SHIFTS) >= 0) & (batch.pitch_BL.amax(1) + max(SHIFTS) <= 127)
             roomy = batch[room_B]

@@ -42,15 +42,11 @@ class ContrastResult:
 
     Attributes:
         loss: Scalar.
-        original_score_B: Scores of the originals.
-        copy_score_N: Scores of the copies.
         won_N: 1 where the original outscored the copy, 0.5 for a tie, 0 otherwise.
         kind_N: Index of each copy's kind in the objective's ``kinds``.
     """
 
     loss: Tensor
-    original_score_B: Tensor
-    copy_score_N: Tensor
     won_N: Tensor
     kind_N: Tensor
 
@@ -107,8 +103,6 @@ class Contrast:
         )
         return ContrastResult(
             loss=loss,
-            original_score_B=original_score_B.detach(),
-            copy_score_N=copy_score_N.detach(),
             won_N=(own_N.detach().sign() + 1) / 2,
             kind_N=comparison.kind_N,
         )

@@ -30,6 +30,9 @@ Items: TypeAlias = Item | Iterable[Item]
 
 FEW_NOTES = 8
 """A melody of fewer notes gets a warning."""
+FEW_PITCHES = 3
+"""A melody of fewer distinct pitches gets a warning: the model learnt to tell melodies from
+corrupted ones, and no corruption makes a melody as dull as that."""
 MAX_NOTES = 200_000
 """A longer melody is refused: the model would need more than 600 MB of memory for it."""
 
@@ -129,6 +132,8 @@ def _checked(
     if notes < FEW_NOTES:
         few = "only 1 note" if notes == 1 else f"only {notes} notes"
         warnings += (f"{few}: below {FEW_NOTES} a score means little",)
+    if len(set(tokens.pitch.tolist())) < FEW_PITCHES:
+        warnings += (f"fewer than {FEW_PITCHES} distinct pitches: the score means little",)
     return ReadItem(name, tokens, melody, warnings)
 
 

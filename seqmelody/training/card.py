@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from seqmelody.config import TrainConfig
 
@@ -21,15 +20,17 @@ the share of the training melodies that score lower.
 ## What the score is not
 It is a stand-in for "melodic", learnt without a single human rating. It says how much a melody
 behaves like those it was trained on, and may well be wrong about other styles, about polyphony
-flattened to one line, and about what anybody likes. Do not use it to judge people's work.
+flattened to one line, and about what anybody likes. No spoiled copy is dull, so it has never learnt
+that dullness is a fault: one note repeated may score high. Do not use it to judge people's work.
 
 ## Data
 {data}
 
 Rights: {licence}
 
-Melodies: {train:,} to train, {validation:,} to validate, {test:,} to test; near-duplicates never
-lie in two splits. Tokenizer {fingerprint}.
+Melodies: {train:,} to train, {validation:,} to validate, {test:,} to test. Near-duplicates (the
+shorter shares a third of its runs of eight intervals with the other) never lie in two splits; a
+stock phrase may. Tokenizer {fingerprint}.
 
 ## Training
 `seqmelody train --config config.yaml`, with the file of that name in this folder: {steps:,} steps,
@@ -65,11 +66,6 @@ def model_card(
         accuracies: Share of comparisons won by kind, on the validation split.
     """
     rows = [f"| {kind} | {accuracy:.3f} |" for kind, accuracy in accuracies.items()]
-    settings: dict[str, Any] = {
-        "train": splits["train"],
-        "validation": splits["validation"],
-        "test": splits["test"],
-    }
     return _TEXT.format(
         title=title,
         parameters=parameters,
@@ -80,5 +76,5 @@ def model_card(
         seed=config.seed,
         used=used,
         table="\n".join(["| Kind of copy | Pairwise accuracy |", "|---|---|", *rows]),
-        **settings,
+        **splits,
     )

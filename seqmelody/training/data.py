@@ -15,9 +15,6 @@ from seqmelody.corpus import Corpus
 from seqmelody.objectives import Contrast
 from seqmelody.objectives.contrast import Comparison
 
-SCORING_TOKENS_PER_BATCH = 8192
-"""Notes in a batch where no gradient is needed."""
-
 
 def seed_of(*parts: int) -> int:
     """One seed from several numbers (the run's seed, the step, the process, what it is for).
@@ -90,7 +87,7 @@ class CorpusData(L.LightningDataModule):
         most = self.config.validation_melodies
         if len(rows) > most:
             rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
-        return OrderedBatches(self.corpus, rows, SCORING_TOKENS_PER_BATCH)
+        return OrderedBatches(self.corpus, rows)
 
     def transfer_batch_to_device(
         self, batch: Batch | tuple[Batch, Comparison], device: torch.device, dataloader_idx: int

@@ -20,6 +20,7 @@ from seqmelody.batching import Batch
 from seqmelody.checkpoint import LIGHTNING_KEY
 from seqmelody.config import TrainConfig
 from seqmelody.corpus import Corpus
+from seqmelody.errors import SeqmelodyError
 from seqmelody.model import ConvGRU
 from seqmelody.objectives import Contrast
 from seqmelody.objectives.contrast import Comparison, compare
@@ -63,6 +64,7 @@ class MelodyTraining(L.LightningModule):
         won_K.index_add_(0, result.kind_N, result.won_N)
         count_K.index_add_(0, result.kind_N, torch.ones_like(result.won_N))
         if (self.global_step + 1) % self.config.log_every == 0:
+            self._refuse_divergence(result.loss)
             self.log("train/loss", result.loss.detach(), prog_bar=True)
             self.log("train/accuracy", won_K.sum() / count_K.sum(), prog_bar=True)
             accuracies = (won_K / count_K).tolist()
@@ -72,6 +74,13 @@ class MelodyTraining(L.LightningModule):
             won_K.zero_()
             count_K.zero_()
         return result.loss
+
+    def _refuse_divergence(self, values: Tensor) -> None:
+        if not values.isfinite().all():
+            raise SeqmelodyError(
+                f"no finite loss or score any more at step {self.global_step}: training diverged; "
+                "lower optimizer.learning_rate"
+            )
 
     def configure_gradient_clipping(
         self,
@@ -123,6 +132,7 @@ class MelodyTraining(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Logs accuracy by kind and the two histograms of scores."""
+        self._refuse_divergence(torch.cat(self._validation_scores["original"]))
         by_kind = {}
         for kind, won in self._validation_won.items():
             by_kind[kind] = torch.cat(won).nanmean()

@@ -19,6 +19,7 @@ import lightning as L
 import numpy as np
 import torch
 import yaml
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -33,7 +34,7 @@ from seqmelody.model import MelodyModel
 from seqmelody.objectives import Contrast
 from seqmelody.training.callbacks import PianoRolls, ProgressLines, Throughput
 from seqmelody.training.card import model_card
-from seqmelody.training.data import SCORING_TOKENS_PER_BATCH, CorpusData
+from seqmelody.training.data import CorpusData
 from seqmelody.training.module import MelodyTraining
 
 QUANTILES = 1001
@@ -76,12 +77,15 @@ def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -
     torch.manual_seed(config.seed)
     module = MelodyTraining(config, corpus, contrast)
     data = CorpusData(config, corpus, contrast)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.yaml").write_text(yaml.safe_dump(config.to_dict(), sort_keys=False))
-
     started = time.monotonic()
     with _quiet():
-        trainer = _trainer(config, corpus, out, progress)
+        try:
+            trainer = _trainer(config, corpus, out, progress)
+        except (ValueError, TypeError, MisconfigurationException) as error:
+            reason = str(error).splitlines()[0]
+            raise UsageError(f"accelerator, devices or precision: {reason}") from error
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "config.yaml").write_text(yaml.safe_dump(config.to_dict(), sort_keys=False))
         with _stop_after_step(trainer):
             try:
                 trainer.fit(module, data, ckpt_path=state, weights_only=True)
@@ -151,7 +155,7 @@ def _state_to_resume(out: Path, config: TrainConfig, digest: str) -> Path:
         except CheckpointError:
             # Cut short by a kill; the one before it was still there.
             continue
-        free = ("out", "corpus", "accelerator", "devices", "threads", "log_every")
+        free = ("out", "corpus", "card", "accelerator", "devices", "threads", "log_every")
         now = config.to_dict()
         differing = [key for key in now if key not in free and now[key] != found.config.get(key)]
         if differing:
@@ -216,7 +220,7 @@ def _release(
 
 
 def _score_quantiles(model: MelodyModel, corpus: Corpus) -> NDArray[np.float32]:
-    batches = OrderedBatches(corpus, corpus.split("train"), SCORING_TOKENS_PER_BATCH)
+    batches = OrderedBatches(corpus, corpus.split("train"))
     with torch.inference_mode():
         scores = torch.cat([model(batch).score_B for batch in batches]).numpy()
     return np.asarray(np.quantile(scores, np.linspace(0, 1, QUANTILES)), dtype=np.float32)
@@ -233,7 +237,7 @@ def _stop_after_step(trainer: L.Trainer) -> Iterator[None]:
         if trainer.should_stop:
             raise KeyboardInterrupt
         trainer.should_stop = True
-        sys.stderr.write("\nstopping after this step; once more to stop at once\n")
+        sys.stderr.write("\nstopping after this step and a validation; once more to stop at once\n")
 
     before: dict[signal.Signals, Any] = {
         number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)
