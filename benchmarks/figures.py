@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seqmelody import Scorer
+from seqmelody import Melody, Scorer
 from seqmelody.checkpoint import default_checkpoint, load_checkpoint
 from seqmelody.corpus import Corpus
 from seqmelody.evaluation import evaluate
@@ -44,6 +44,32 @@ def accuracy(midi: Path, corpus: Path) -> Rows:  # noqa: ARG001 - all figures ar
     ]
     lowest = report.transposition.worst
     rows.append(("lowest rank correlation, transposed by -6..+6", f"{lowest:.4f}"))
+    return rows
+
+
+def limits(midi: Path, corpus: Path) -> Rows:  # noqa: ARG001
+    """What the model card warns of: stock phrases across splits, and a dull line that scores high."""
+    opened = Corpus.open(corpus)
+
+    def runs(row: int) -> set[bytes]:
+        interval = np.diff(opened.tokens(row).pitch.astype(np.int8))
+        return {
+            window.tobytes()
+            for window in np.lib.stride_tricks.sliding_window_view(
+                np.pad(interval, (0, max(0, 16 - len(interval))), constant_values=127), 16
+            )
+        }
+
+    known = set().union(*(runs(int(row)) for row in opened.split("train")))
+    test = opened.split("test")
+    shared = sum(not known.isdisjoint(runs(int(row))) for row in test)
+    rows = [
+        ("test melodies that share 16 intervals in a row with training", f"{shared} of {len(test)}")
+    ]
+    scorer = Scorer.load(threads=1)
+    for notes in (16, 40, 100):
+        [found] = scorer.score(Melody(np.arange(notes) * 24, [24] * notes, [60] * notes))
+        rows.append((f"percentile of one note repeated {notes} times", f"{found.percentile:.0f}"))
     return rows
 
 
@@ -120,6 +146,7 @@ def _command(*arguments: str) -> None:
 FIGURES: dict[str, Callable[[Path, Path], Rows]] = {
     "accuracy": accuracy,
     "consistency": consistency,
+    "limits": limits,
     "prepare": prepare,
     "score": score,
     "training": training,
