@@ -85,8 +85,8 @@ def test_no_gradient_leaves_a_melody(model, batch, data):
     row = data.draw(st.integers(0, len(batch) - 1))
     seen = []
     handle = model.features.register_forward_hook(
-        lambda module, inputs, vector_BLD: (
-            seen.append(vector_BLD.detach().requires_grad_()) or seen[0]
+        lambda module, inputs, vector_LBD: (
+            seen.append(vector_LBD.detach().requires_grad_()) or seen[0]
         )
     )
     try:
@@ -94,11 +94,11 @@ def test_no_gradient_leaves_a_melody(model, batch, data):
     finally:
         handle.remove()
     (output.score_B[row] + output.embedding_BE[row].sum()).backward()
-    gradient_BLD = seen[0].grad
-    own_BL = batch.mask_BL & (torch.arange(len(batch)) == row)[:, None]
-    assert not gradient_BLD[~own_BL].any()
+    gradient_LBD = seen[0].grad
+    own_LB = batch.mask_BL.T & (torch.arange(len(batch)) == row)
+    assert not gradient_LBD[~own_LB].any()
     # Every note of the melody counts.
-    assert gradient_BLD[own_BL].abs().sum(1).min() > 0
+    assert gradient_LBD[own_LB].abs().sum(1).min() > 0
 
 
 @settings(max_examples=30)
@@ -142,6 +142,13 @@ def test_every_part_of_a_melody_matters(model, essen_corpus):
             stream_BL[0, note] += 1
             other = scored(model, dataclasses.replace(batch, **{name: stream_BL})).score_B
             assert (other - score).abs() > 1e-6, (name, note)
+
+
+def test_one_note_alone_leaves_the_weights_as_they_are(model):
+    before = [weight.clone() for weight in model.parameters()]
+    scored(model, Batch(*(torch.tensor([[value]]) for value in (60, 24, 0)), torch.tensor([1])))
+    for weight, was in zip(model.parameters(), before, strict=True):
+        assert torch.equal(weight, was)
 
 
 @pytest.mark.parametrize("name", ["dropout", "feature_dropout"])

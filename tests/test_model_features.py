@@ -86,7 +86,7 @@ def test_every_melody_of_the_tokenizer_has_vectors(data, tokenizer):
     # No feature reaches into the next one's part of the table.
     assert (feature_BLF >= 0).all()
     assert (feature_BLF < size_F).all()
-    assert features(batch).shape == (*batch.pitch_BL.shape, 3)
+    assert features(batch).shape == (*batch.pitch_BL.T.shape, 3)
 
 
 @pytest.mark.parametrize("cap", [1, 2, 3, 192, 65535])
@@ -94,8 +94,8 @@ def test_the_longest_duration_and_rest_have_vectors(cap):
     tokens = Tokens(
         np.full(3, 60, np.uint8), np.full(3, cap, np.uint16), np.array([cap, cap, 0], np.uint16)
     )
-    vector_BLD = NoteFeatures(cap, cap, channels=2)(collate([tokens]))
-    assert vector_BLD.isfinite().all()
+    vector_LBD = NoteFeatures(cap, cap, channels=2)(collate([tokens]))
+    assert vector_LBD.isfinite().all()
 
 
 def test_a_duration_that_training_never_met_borrows_from_its_neighbours():

@@ -69,15 +69,15 @@ class NoteFeatures(nn.Module):
             self.table.weight[starts[3] : starts[5]] = 0.0
 
     def forward(self, batch: Batch) -> Tensor:
-        """The vectors of the notes, ``(B, L, D)``; what stands on padding means nothing."""
-        index_BLF = describe(batch) + self.get_buffer("offset_F")
-        B, L, F = index_BLF.shape
+        """The vectors of the notes, ``(L, B, D)``; what stands on padding means nothing."""
+        index_LBF = (describe(batch) + self.get_buffer("offset_F")).transpose(0, 1)
+        L, B, F = index_LBF.shape
         kept_NF = None
         if self.training and self.dropout > 0:
-            shape = index_BLF.new_ones((B * L, F), dtype=self.table.weight.dtype)
+            shape = self.table.weight.new_ones((L * B, F))
             kept_NF = nn.functional.dropout(shape, self.dropout)
-        vector_ND: Tensor = self.table(index_BLF.view(B * L, F), per_sample_weights=kept_NF)
-        return vector_ND.view(B, L, -1)
+        vector_ND: Tensor = self.table(index_LBF.reshape(L * B, F), per_sample_weights=kept_NF)
+        return vector_ND.view(L, B, -1)
 
 
 def describe(batch: Batch) -> Tensor:

@@ -5,6 +5,7 @@ Shapes: B melodies, L notes, D channels, E embedding size.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from seqmelody.model.output import ModelOutput
@@ -30,17 +31,25 @@ class AdditiveHead(nn.Module):
         self.vector = nn.Linear(channels, embedding_size)
         self.value = nn.Linear(embedding_size, 1)
 
-    def forward(self, hidden_BLD: Tensor, mask_BL: Tensor) -> ModelOutput:
+    def forward(self, hidden_LBD: Tensor, mask_LB: Tensor) -> ModelOutput:
         """Reads the hidden states out; padding has weight 0."""
-        hidden_BLD = self.norm(hidden_BLD)
-        logit_BL = self.weight(hidden_BLD).squeeze(2).float()
-        weight_BL = logit_BL.masked_fill(~mask_BL, float("-inf")).softmax(1)
-        vector_BLE = self.vector(hidden_BLD).float()
-        value_BL = self.value(vector_BLE).squeeze(2).float()
-        pooled_BE = (weight_BL[:, None] @ vector_BLE).squeeze(1)
+        hidden_LBD = self.norm(hidden_LBD)
+        # The vectors are linear in the hidden states, so sums over notes can be taken before them,
+        # and a note's value without its vector.
+        value_weight_1D = self.value.weight @ self.vector.weight
+        value_bias = self.value(self.vector.bias)
+        reading_D2 = torch.cat([self.weight.weight, value_weight_1D]).T
+        logit_LB, value_LB = (hidden_LBD @ reading_D2).float().unbind(2)
+        # A bias on the logits would change no weight, but a checkpoint has one.
+        logit_BL = (logit_LB + self.weight.bias).T.masked_fill(~mask_LB.T, float("-inf"))
+        weight_BL = logit_BL.softmax(1)
+        value_BL = (value_LB + value_bias).T * mask_LB.T
+        pooled_BD = (weight_BL[:, None].to(hidden_LBD.dtype) @ hidden_LBD.transpose(0, 1)).squeeze(
+            1
+        )
         return ModelOutput(
             score_B=(weight_BL * value_BL).sum(1),
-            embedding_BE=nn.functional.normalize(pooled_BE, dim=1),
+            embedding_BE=nn.functional.normalize(self.vector(pooled_BD).float(), dim=1),
             weight_BL=weight_BL,
-            value_BL=value_BL * mask_BL,
+            value_BL=value_BL,
         )
