@@ -52,7 +52,7 @@ class ConvBlock(nn.Module):
         # Without the mask a convolution would read the norm's bias beyond the end of a melody.
         normed_LBD = self.norm(hidden_LBD) * mask_LB1
         if hidden_LBD.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
-            change_LBD = _RectifiedConvolution.apply(
+            change_LBD: Tensor = _RectifiedConvolution.apply(  # type: ignore[no-untyped-call]
                 normed_LBD, self.conv.weight, self.conv.bias, self.conv.dilation[0]
             )
         else:
@@ -65,7 +65,8 @@ class ConvBlock(nn.Module):
 
     def by_torch(self, normed_LBD: Tensor) -> Tensor:
         """``relu(conv(x))`` by ``torch.nn.Conv1d``: the faster way on a GPU."""
-        return self.conv(normed_LBD.permute(1, 2, 0)).relu().permute(2, 0, 1)
+        change_BDL: Tensor = self.conv(normed_LBD.permute(1, 2, 0)).relu()
+        return change_BDL.permute(2, 0, 1)
 
 
 class _RectifiedConvolution(torch.autograd.Function):
@@ -86,7 +87,7 @@ class _RectifiedConvolution(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_LBD: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad_LBD: Tensor) -> tuple[Tensor | None, ...]:
         input_ND, weight, out_ND = ctx.saved_tensors
         L, B, D = grad_LBD.shape
         grad_ND = torch.ops.aten.threshold_backward(grad_LBD.reshape(L * B, D), out_ND, 0)

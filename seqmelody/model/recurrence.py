@@ -10,6 +10,7 @@ Shapes: L notes, B melodies, D channels, H hidden units of one direction; 2 is t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -42,7 +43,7 @@ class BidirectionalGRU(nn.Module):
         """
         if hidden_LBD.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
             pairs = zip(self.forwards.parameters(), self.backwards.parameters(), strict=True)
-            out: Tensor = _BothDirections.apply(
+            out: Tensor = _BothDirections.apply(  # type: ignore[no-untyped-call]
                 hidden_LBD, mask_LB, *(torch.stack(pair) for pair in pairs)
             )
             return out
@@ -96,19 +97,17 @@ class _BothDirections(torch.autograd.Function):
         recalled_2LBH = hidden_LBD.new_empty(2, L, B, H)
         state_2LBH = hidden_LBD.new_empty(2, L + 1, B, H)
         state_2LBH[:, 0] = 0
-        rz_weight, n_weight = state_weight.mT.split([2 * H, H], dim=2)
+        rz_weight, n_weight = state_weight.mT.split_with_sizes([2 * H, H], dim=2)
         n_bias = state_bias[:, None, 2 * H :]
         held = _held(mask_LB)
 
         state_2BH, *states = state_2LBH.unbind(1)
-        rz_n = (part.unbind(1) for part in gates_2LBH.split([2 * H, H], dim=3))
-        for step, (rz_2BH, n_2BH, recalled_2BH, next_2BH) in enumerate(
-            zip(*rz_n, recalled_2LBH.unbind(1), states, strict=True)
-        ):
+        steps = zip(*_by_step(gates_2LBH), recalled_2LBH.unbind(1), states, strict=True)
+        for step, (rz_2BH, r_2BH, z_2BH, n_2BH, recalled_2BH, next_2BH) in enumerate(steps):
             rz_2BH.baddbmm_(state_2BH, rz_weight).sigmoid_()
             torch.baddbmm(n_bias, state_2BH, n_weight, out=recalled_2BH)
-            n_2BH.addcmul_(rz_2BH[:, :, :H], recalled_2BH).tanh_()
-            state_2BH = torch.lerp(n_2BH, state_2BH, rz_2BH[:, :, H:], out=next_2BH)
+            n_2BH.addcmul_(r_2BH, recalled_2BH).tanh_()
+            state_2BH = torch.lerp(n_2BH, state_2BH, z_2BH, out=next_2BH)
             if step < len(held):
                 state_2BH[1] *= held[step]
 
@@ -119,51 +118,48 @@ class _BothDirections(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_LBH: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad_LBH: Tensor) -> tuple[Tensor | None, ...]:
         (input_2LBD, gates_2LBH, recalled_2LBH, state_2LBH, mask_LB, input_weight, state_weight) = (
             ctx.saved_tensors
         )
         _, L, B, D = input_2LBD.shape
         H = state_weight.shape[2]
-        ahead_LBH, back_LBH = grad_LBH.split(H, dim=2)
+        ahead_LBH, back_LBH = grad_LBH.chunk(2, dim=2)
         grad_2LBH = torch.stack([ahead_LBH, back_LBH.flip(0)])
-        # Of what is put into the gates by the state, and of n before the tanh.
+        # Of what the state puts into the gates, and of n before the tanh.
         grad_gates_2LBH = torch.empty_like(gates_2LBH)
         grad_n_2LBH = torch.empty_like(recalled_2LBH)
         scratch_2BH = grad_LBH.new_empty(2, B, 2 * H)
-        r_scratch_2BH, z_scratch_2BH = scratch_2BH.split(H, dim=2)
+        r_scratch_2BH, z_scratch_2BH = scratch_2BH.chunk(2, dim=2)
         held = _held(mask_LB)
 
-        steps = zip(
-            *(part.unbind(1) for part in gates_2LBH.split([2 * H, H], dim=3)),
+        carry_2BH = grad_LBH.new_zeros(2, B, H)
+        saved = zip(
+            *_by_step(gates_2LBH),
             recalled_2LBH.unbind(1),
-            state_2LBH.unbind(1),
+            state_2LBH[:, :-1].unbind(1),
+            strict=True,
+        )
+        grads = zip(
             grad_2LBH.unbind(1),
             grad_gates_2LBH.unbind(1),
+            *(part.unbind(1) for part in grad_gates_2LBH.split_with_sizes([2 * H, H], dim=3)),
             grad_n_2LBH.unbind(1),
-            strict=False,  # there is one state more than steps
+            strict=True,
         )
-        carry_2BH = grad_LBH.new_zeros(2, B, H)
-        for step, (
-            rz_2BH,
-            n_2BH,
-            recalled_2BH,
-            before_2BH,
-            own_2BH,
-            gates_2BH,
-            grad_n_2BH,
-        ) in reversed(list(enumerate(steps))):
+        for step, (was, wanted) in reversed(list(enumerate(zip(saved, grads, strict=True)))):
+            rz_2BH, r_2BH, z_2BH, n_2BH, recalled_2BH, before_2BH = was
+            own_2BH, grad_2BH, grad_rz_2BH, grad_recalled_2BH, grad_n_2BH = wanted
             carry_2BH += own_2BH
             if step < len(held):
                 carry_2BH[1] *= held[step]
-            r_2BH, z_2BH = rz_2BH.split(H, dim=2)
             torch.sub(before_2BH, n_2BH, out=z_scratch_2BH).mul_(carry_2BH)
             torch.addcmul(carry_2BH, carry_2BH, z_2BH, value=-1, out=r_scratch_2BH)
             _tanh_backward(r_scratch_2BH, n_2BH, grad_input=grad_n_2BH)
             torch.mul(grad_n_2BH, recalled_2BH, out=r_scratch_2BH)
-            _sigmoid_backward(scratch_2BH, rz_2BH, grad_input=gates_2BH[:, :, : 2 * H])
-            torch.mul(grad_n_2BH, r_2BH, out=gates_2BH[:, :, 2 * H :])
-            carry_2BH.mul_(z_2BH).baddbmm_(gates_2BH, state_weight)
+            _sigmoid_backward(scratch_2BH, rz_2BH, grad_input=grad_rz_2BH)
+            torch.mul(grad_n_2BH, r_2BH, out=grad_recalled_2BH)
+            carry_2BH.mul_(z_2BH).baddbmm_(grad_2BH, state_weight)
 
         gates_2NH = grad_gates_2LBH.view(2, L * B, 3 * H)
         state_2NH = state_2LBH[:, :-1].reshape(2, L * B, H)
@@ -183,6 +179,13 @@ class _BothDirections(torch.autograd.Function):
             grad_input_bias,
             grad_state_bias,
         )
+
+
+def _by_step(gates_2LBH: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Views of each step's gates: r and z together, r, z, and n; made at once, which is quicker."""
+    r, z, n = gates_2LBH.chunk(3, dim=3)
+    rz = gates_2LBH[..., : 2 * r.shape[3]]
+    return (part.unbind(1) for part in (rz, r, z, n))
 
 
 def _held(mask_LB: Tensor) -> list[Tensor]:
