@@ -23,7 +23,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import safetensors
@@ -76,15 +76,24 @@ class Checkpoint:
     )
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
-    def percentile(self, score: float) -> float | None:
+    @overload
+    def percentile(self, score: float) -> float | None: ...
+
+    @overload
+    def percentile(self, score: NDArray[np.floating[Any]]) -> NDArray[np.float64] | None: ...
+
+    def percentile(self, score: Any) -> Any:
         """Share of the training melodies that score lower, in percent; ``None`` if not known.
 
         Between two quantiles it is interpolated.
+
+        Args:
+            score: One, or an array of them.
         """
         if self.score_quantiles.size == 0:
             return None
         at = np.linspace(0.0, 100.0, self.score_quantiles.size)
-        return float(np.interp(score, self.score_quantiles, at))
+        return np.interp(score, self.score_quantiles, at)
 
 
 def default_checkpoint() -> Path:

@@ -149,6 +149,7 @@ def test_a_percentile_lies_between_the_quantiles(checkpoint_folder):
     )
     found = [made.percentile(score) for score in (-9.0, 0.0, 0.5, 1.0, 3.0, 5.0, 9.0)]
     assert found == [0, 0, 25, 50, 75, 100, 100]
+    assert made.percentile(np.array([0.5, 3.0])).tolist() == [25, 75]
     unknown = dataclasses.replace(made, score_quantiles=np.zeros(0, dtype=np.float32))
     assert unknown.percentile(0.0) is None
 

@@ -69,6 +69,53 @@ def test_help_comes_without_heavy_imports(name):
     assert f"usage: seqmelody {name or ''}".rstrip() in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ([], 2),
+        (["scores"], 2),
+        (["score"], 2),
+        (["score", "a.mid", "--threads", "none"], 2),
+        (["score", "a.mid", "--threads", "0"], 2),
+        (["score", "a.mid", "--line", "tenor"], 2),
+        (["score", "a.mid", "--checkpoint", "nowhere"], 3),
+        (["embed", "a.mid"], 2),
+        (["embed", "a.mid", "--out", "."], 2),
+        (["embed", "a.mid", "--out", "a.parquet", "--threads", "-1"], 2),
+        (["evaluate", "nowhere"], 2),
+        (["evaluate", "nowhere", "nowhere", "--copies", "0"], 2),
+        (["train", "--nonsense"], 2),
+        (["train", "--config", "nowhere.yaml"], 2),
+        (["train", "--corpus", "a", "--out", "b", "--steps", "0"], 2),
+        (["prepare"], 2),
+        (["prepare", "a.mid", "--out", "b", "--workers", "none"], 2),
+        (["prepare", "a.mid", "--out", "b", "--line", "tenor"], 2),
+        (["corpus"], 2),
+        (["corpus", "essen"], 2),
+    ],
+    ids=str,
+)
+def test_wrong_usage_is_told_without_torch(arguments, code, tmp_path):
+    program = (
+        "import sys; from seqmelody.cli import main\n"
+        f"try: print('exit', main({arguments!r}))\n"
+        "except SystemExit as end: print('exit', end.code)\n"
+        "print('heavy', sorted({'torch', 'lightning', 'pyarrow', 'matplotlib'} & set(sys.modules)))"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert done.stdout.endswith(f"exit {code}\nheavy []\n")
+    assert done.stderr
+
+
 def test_help_lists_every_command_with_one_line(capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(["--help"])

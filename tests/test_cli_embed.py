@@ -161,6 +161,14 @@ def test_a_place_that_takes_no_file_is_told_first(tune_folder, tmp_path, capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_new_folder_is_made_only_with_the_file_in_it(embed, tune_folder, tmp_path, capsys):
+    out = tmp_path / "new" / "folder" / "x.parquet"
+    for wrong in (["--checkpoint", "/nowhere"], ["--threads", "0"]):
+        assert main(["embed", str(tune_folder), "--out", str(out), *wrong]) != 0
+    embed(tmp_path / "missing.mid")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_called_by_a_dot_may_be_empty(embed, tune_folder, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")

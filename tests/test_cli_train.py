@@ -121,7 +121,23 @@ def test_a_missing_setting_is_named(capsys):
 def test_a_wrong_file_is_one_line_and_exit_code_2(capsys, tmp_path, text, reason):
     path = tmp_path / "wrong.yaml"
     path.write_text(text)
-    assert reason in error_of(capsys, "--corpus", "a", "--out", "b", "--config", str(path))
+    line = error_of(capsys, "--corpus", "a", "--out", "b", "--config", str(path))
+    assert line.startswith(f"seqmelody: error: {path}: ")
+    assert reason in line
+
+
+def test_a_wrong_file_is_told_apart_from_a_wrong_option(capsys, tmp_path):
+    good, wrong = tmp_path / "good.yaml", tmp_path / "wrong.yaml"
+    good.write_text("corpus: a\nout: b\n")
+    wrong.write_text("model:\n  kernel_size: 4\n")
+    line = error_of(capsys, "--config", str(good), "--steps", "many")
+    assert "steps" in line
+    assert ".yaml" not in line
+    assert error_of(capsys, "--config", str(good), "--config", str(wrong)).startswith(
+        f"seqmelody: error: {wrong}: kernel_size must be odd"
+    )
+    # The file's fault is told before what else is missing.
+    assert "kernel_size must be odd" in error_of(capsys, f"--config={wrong}")
 
 
 def test_a_file_that_cannot_be_read_is_one_line_and_exit_code_2(capsys, tmp_path):
@@ -129,7 +145,7 @@ def test_a_file_that_cannot_be_read_is_one_line_and_exit_code_2(capsys, tmp_path
     assert str(tmp_path) in error_of(capsys, "--config", str(tmp_path))
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"\x00\xff\xfe")
-    error_of(capsys, "--config", str(binary))
+    assert str(binary) in error_of(capsys, "--config", str(binary))
 
 
 def test_help_says_what_every_setting_is(capsys):

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 import tarfile
+import threading
 import zipfile
 
 import numpy as np
@@ -20,7 +21,7 @@ from seqmelody.corpus import Corpus, prepare
 from seqmelody.errors import CheckpointError, CorpusError, InputError, UsageError
 from seqmelody.melody import Melody
 from seqmelody.midi import MelodyLine, iter_sources, to_midi
-from seqmelody.scorer import MAX_NOTES, Scorer
+from seqmelody.scorer import MAX_NOTES, Scorer, pipeline
 from seqmelody.tokens import Tokenizer
 
 
@@ -146,6 +147,80 @@ def test_results_come_before_all_items_are_read(scorer):
 
     assert next(scorer.iter_scores(endless())).notes == len(TUNES["freude"])
     assert len(read) < 5000
+
+
+def test_chunks_do_not_change_a_result(
+    checkpoint_folder, scorer, tune_folder, tune_corpus, tmp_path, monkeypatch
+):
+    path = tune_folder / "freude.mid"
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for number in range(5):
+            archive.write(path, f"{number}.mid")
+    chords = midi(notes([(0, 480, 60), (0, 480, 64), (480, 960, 62)]))
+    clipped = Melody.from_streams([60, 62], [24, 500], [400, 0])
+    items = [
+        *(path, b"", TUNES["freude"], tmp_path / "a.zip", tune_corpus, to_midi(TUNES["freude"])),
+        *(random_melody(5), clipped, chords, tune_folder, tmp_path / "missing.mid", chords),
+        *(random_melody(MAX_NOTES + 1), tune_corpus, path.read_bytes(), *iter_sources([path])),
+    ]
+    whole = scorer.score(items)
+    assert len(whole) > len(items) + 15
+    for first, largest, threads in ((1, 1, 1), (2, 3, 2), (1, 64, 3)):
+        monkeypatch.setattr(pipeline, "FIRST_CHUNK", first)
+        monkeypatch.setattr(pipeline, "LARGEST_CHUNK", largest)
+        cut = Scorer.load(checkpoint_folder, threads=threads)
+        for one, other in zip(whole, cut.score(items), strict=True):
+            assert (one.path, one.notes, one.warnings) == (other.path, other.notes, other.warnings)
+            assert str(one.error) == str(other.error)
+            if one.error is None:
+                assert one.score == pytest.approx(other.score, abs=1e-5)
+                assert one.percentile == pytest.approx(other.percentile, abs=0.01)
+        vectors = [vector for _, vector in cut.iter_embeddings(items)]
+        for one, vector in zip(whole, vectors, strict=True):
+            assert (vector is None) == (one.error is not None)
+
+
+def test_items_are_drawn_in_the_callers_thread(checkpoint_folder):
+    drawn_in = set()
+
+    def items():
+        for seed in range(1500):
+            drawn_in.add(threading.get_ident())
+            yield random_melody(20, seed)
+
+    assert len(Scorer.load(checkpoint_folder, threads=2).score(items())) == 1500
+    assert drawn_in == {threading.get_ident()}
+
+
+def test_items_that_carry_their_data_are_not_drawn_far_ahead(scorer):
+    drawn = []
+
+    def items():
+        while True:
+            drawn.append(1)
+            yield bytes(1 << 23)
+
+    assert next(scorer.iter_scores(items())).error is not None
+    assert len(drawn) <= 16
+
+
+def test_leaving_early_and_errors_end_the_threads(checkpoint_folder):
+    scorer = Scorer.load(checkpoint_folder, threads=2)
+
+    def items():
+        for seed in range(2000):
+            yield random_melody(20, seed)
+        raise KeyError("no more")
+
+    before = threading.active_count()
+    scores = scorer.iter_scores(items())
+    next(scores)
+    assert threading.active_count() > before
+    scores.close()
+    assert threading.active_count() == before
+    with pytest.raises(KeyError, match="no more"):
+        scorer.score(items())
+    assert threading.active_count() == before
 
 
 def test_a_bad_item_loses_nothing_of_the_others(scorer, tune_folder, tmp_path):
@@ -280,6 +355,14 @@ def test_a_corpus_of_another_tokenizer_is_refused(scorer, tune_folder, tmp_path)
     prepare([tune_folder], tmp_path / "other", workers=1, tokenizer=Tokenizer(max_rest_steps=96))
     with pytest.raises(CorpusError, match=scorer.tokenizer.fingerprint):
         scorer.score([Corpus.open(tmp_path / "other")])
+
+
+def test_a_corpus_that_was_replaced_is_told(scorer, tune_folder, tmp_path):
+    prepare([tune_folder], tmp_path / "corpus", workers=1, progress=False)
+    opened = Corpus.open(tmp_path / "corpus")
+    prepare([tune_folder], tmp_path / "corpus", workers=1, progress=False, seed=7)
+    with pytest.raises(CorpusError, match="the corpus was replaced; open it again"):
+        scorer.score(opened)
 
 
 def test_a_melody_beyond_the_limit_is_refused(scorer):

@@ -30,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
+    if not args.list and (args.name is None or args.out is None):
+        raise UsageError(
+            "say which corpus and where to: seqmelody corpus NAME --out DIR; or --list"
+        )
+
     from seqmelody.corpus.catalogue import CATALOGUE, LABELS_FILE, fetch
 
     if args.list:
@@ -37,10 +42,6 @@ def run(args: argparse.Namespace) -> int:
             print(f"{entry.name:<8} {entry.files:>6,} files  {entry.title}")
             print(f"{'':<8} {'':>6}        licence: {entry.licence}")
         return 0
-    if args.name is None or args.out is None:
-        raise UsageError(
-            "say which corpus and where to: seqmelody corpus NAME --out DIR; or --list"
-        )
     written = fetch(args.name, args.out)
     entry = CATALOGUE[args.name]
     what = "wrote" if written else "there already:"

@@ -9,13 +9,18 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from seqmelody.cli.scoring import Failures, add_scorer_arguments, load_scorer, open_corpora
 from seqmelody.errors import SeqmelodyError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from seqmelody.scorer import Item, Scorer
+
+    _Row: TypeAlias = tuple[str, str, NDArray[np.float32], float]
 
 HELP = "write the embeddings of MIDI files or of a corpus to Parquet"
 DESCRIPTION = """\
@@ -58,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _require_writable(given: str) -> Path:
-    """The file that ``--out`` means, its folder made.
+    """The file that ``--out`` means; its folder is not made yet.
 
     The result takes the place of what is there, which must not be a device, a pipe or a link.
 
@@ -66,17 +71,17 @@ def _require_writable(given: str) -> Path:
         UsageError: No file can be written there.
     """
     out = Path(os.path.realpath(given))
-    temporary = _temporary(out)
     try:
         if out.is_dir():
             raise UsageError(f"{given}: --out must name a file, and this is a folder")
         # Asked of the given path: a pipe behind /proc/self/fd has a real path that does not exist.
         if Path(given).exists() and not Path(given).is_file():
             raise UsageError(f"{given}: --out must name a regular file, and this is none")
-        if not out.parent.exists():
-            out.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch()
-        temporary.unlink()
+        # The folder, or the one that is there of those it lies in.
+        there = next(folder for folder in out.parents if folder.exists())
+        tried = there / _temporary(out).name
+        tried.touch()
+        tried.unlink()
     except OSError as error:
         raise UsageError(f"{given}: cannot be written to ({error.strerror})") from error
     return out
@@ -87,53 +92,43 @@ def _temporary(out: Path) -> Path:
     return out.with_name(f".{out.name}.{os.getpid()}.part")
 
 
-def _rows(paths: Sequence[str], scorer: Scorer, failures: Failures) -> Iterator[dict[str, Any]]:
-    """Id, path, embedding and score of each melody that can be read."""
+def _rows(paths: Sequence[str], scorer: Scorer, failures: Failures) -> Iterator[_Row]:
+    """Id (maybe of several rows), path, embedding and score of each melody that can be read."""
     from seqmelody.corpus import Corpus
     from seqmelody.corpus.reading import melody_id, rooted_sources, utf8_text
+    from seqmelody.scorer import iter_column
 
     opened = open_corpora(paths, scorer)
     # The ids of what the scorer has drawn and not yet given back; it keeps the order.
-    ids: deque[str] = deque()
+    ids: deque[Iterator[str]] = deque()
 
     def items() -> Iterator[Item]:
         for item in opened:
             if isinstance(item, Corpus):
-                ids.extend(item.column("id"))
+                ids.append(iter_column(item, "id"))
                 yield item
             else:
                 for source in rooted_sources([item]):
-                    ids.append(melody_id(source.relative))
+                    ids.append(iter([melody_id(source.relative)]))
                     yield source.source
 
-    taken: set[str] = set()
     for score, embedding_E in scorer.iter_embeddings(items(), progress=sys.stderr.isatty()):
-        name = ids.popleft()
+        while (name := next(ids[0], None)) is None:
+            ids.popleft()
         if embedding_E is None:
             assert score.error is not None
             failures.tell(score.error)
             continue
-        yield {
-            "id": _unique(name, taken),
-            "path": utf8_text(score.path),
-            "embedding": embedding_E,
-            "score": score.score,
-        }
+        yield name, utf8_text(score.path), embedding_E, score.score
 
 
-def _unique(name: str, taken: set[str]) -> str:
-    """The name, or with ``~2``, ``~3`` and so on what no other row has, as 'prepare' does."""
-    numbered = (f"{name}~{number}" for number in itertools.count(2))
-    free = next(one for one in itertools.chain([name], numbered) if one not in taken)
-    taken.add(free)
-    return free
-
-
-def _write(rows: Iterator[dict[str, Any]], out: Path, scorer: Scorer) -> int:
+def _write(rows: Iterator[_Row], out: Path, scorer: Scorer) -> int:
     """Writes the rows; returns how many. The file appears when it is whole, or not at all."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from seqmelody.cli.names import UniqueNames
 
     schema = pa.schema(
         [
@@ -144,18 +139,28 @@ def _write(rows: Iterator[dict[str, Any]], out: Path, scorer: Scorer) -> int:
         ],
         metadata={"seqmelody.checkpoint": scorer.checkpoint.name},
     )
+    group = list(itertools.islice(rows, ROWS_PER_GROUP))
+    if not group:
+        return 0
     temporary = _temporary(out)
+    names = UniqueNames()
     written = 0
+    out.parent.mkdir(parents=True, exist_ok=True)
     try:
         with pq.ParquetWriter(temporary, schema) as writer:
-            while group := list(itertools.islice(rows, ROWS_PER_GROUP)):
-                columns = [[row[name] for row in group] for name in schema.names]
-                flat = pa.array(np.concatenate(columns[2]))
-                columns[2] = pa.FixedSizeListArray.from_arrays(flat, scorer.embedding_size)
+            while group:
+                ids, paths, embeddings, scores = zip(*group, strict=True)
+                flat = pa.array(np.concatenate(embeddings))
+                columns = [
+                    pa.array(names.take(ids)),
+                    pa.array(paths),
+                    pa.FixedSizeListArray.from_arrays(flat, scorer.embedding_size),
+                    pa.array(scores, pa.float32()),
+                ]
                 writer.write_table(pa.table(columns, schema=schema))
                 written += len(group)
-        if written:
-            temporary.replace(out)
+                group = list(itertools.islice(rows, ROWS_PER_GROUP))
+        temporary.replace(out)
     finally:
         temporary.unlink(missing_ok=True)
     return written

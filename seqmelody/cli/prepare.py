@@ -62,11 +62,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; 1 if some files could not be read."""
+    from seqmelody.midi import MelodyLine
+
+    line = MelodyLine.parse(args.line)  # before PyArrow is imported
+
     from seqmelody.corpus import prepare
     from seqmelody.corpus.catalogue import LABELS_FILE
     from seqmelody.corpus.format import REPORT_FILE
     from seqmelody.corpus.report import summary_lines
-    from seqmelody.midi import MelodyLine
 
     labels = args.labels
     if labels is None and len(args.paths) == 1:
@@ -78,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         args.paths,
         args.out,
         labels=labels,
-        line=MelodyLine.parse(args.line),
+        line=line,
         workers=_cores() if args.workers is None else args.workers,
         min_notes=args.min_notes,
         max_notes=args.max_notes,

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 HELP = "say how melodic MIDI files are"
 DESCRIPTION = """\
-Scores the melody of each MIDI file, or the melodies of a corpus; higher is more melodic. Scores have no unit: compare those of
-one checkpoint. 'percentile' is the share of the training melodies that score lower.
+Scores the melody of each MIDI file, or the melodies of a corpus; higher is more melodic. Scores have
+no unit: compare those of one checkpoint. 'percentile' is the share of the training melodies that
+score lower.
 
   seqmelody score tune.mid
   seqmelody score candidates/ --rank
@@ -90,7 +91,7 @@ def _rows(scores: Iterable[Score], failures: Failures) -> Iterator[dict[str, Any
 
 def _write_json(rows: Iterator[dict[str, Any]]) -> None:
     for row in rows:
-        print(json.dumps(row), flush=True)
+        print(json.dumps(row))
 
 
 def _write_csv(rows: Iterator[dict[str, Any]]) -> None:
@@ -98,7 +99,6 @@ def _write_csv(rows: Iterator[dict[str, Any]]) -> None:
     writer.writeheader()
     for row in rows:
         writer.writerow({**row, "warnings": "; ".join(row["warnings"])})
-        sys.stdout.flush()
 
 
 def _write_table(rows: Iterator[dict[str, Any]]) -> None:

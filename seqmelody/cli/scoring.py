@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seqmelody.errors import CheckpointError, UsageError
+
 if TYPE_CHECKING:
     from seqmelody.corpus import Corpus
     from seqmelody.errors import InputError
     from seqmelody.scorer import Scorer
+    from seqmelody.tokens import Tokenizer
 
 
 def add_scorer_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,10 +41,21 @@ def add_scorer_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load_scorer(args: argparse.Namespace) -> Scorer:
-    """The scorer that the options ask for."""
+    """The scorer that the options ask for.
+
+    What is wrong with them is told before torch is imported, which takes seconds.
+
+    Raises:
+        UsageError: An option has no such value.
+        CheckpointError: The checkpoint cannot be read.
+    """
     from seqmelody.midi import MelodyLine
 
-    line = MelodyLine.parse(args.line)  # before torch, whose import takes seconds
+    line = MelodyLine.parse(args.line)
+    if args.threads is not None and args.threads < 1:
+        raise UsageError(f"threads must be at least 1, not {args.threads}")
+    if args.checkpoint is not None and not Path(args.checkpoint).exists():
+        raise CheckpointError(f"{args.checkpoint}: no such checkpoint folder or .ckpt file")
 
     from seqmelody.scorer import Scorer
 
@@ -54,17 +68,21 @@ def open_corpora(paths: Sequence[str], scorer: Scorer) -> list[str | Corpus]:
     Raises:
         CorpusError: A corpus cannot be read, or was written with another tokenizer.
     """
+    return [_open_corpus(path, scorer.tokenizer) if Path(path).is_dir() else path for path in paths]
+
+
+def _open_corpus(folder: str, tokenizer: Tokenizer) -> str | Corpus:
+    """The corpus in a folder; the folder itself where there is none."""
     from seqmelody.corpus import Corpus
     from seqmelody.corpus.format import MELODIES_FILE
 
-    return [
-        Corpus.open(path, scorer.tokenizer) if Path(path, MELODIES_FILE).is_file() else path
-        for path in paths
-    ]
+    return Corpus.open(folder, tokenizer) if Path(folder, MELODIES_FILE).is_file() else folder
 
 
 def printable(name: str) -> str:
     """The name with what a terminal would obey, or cannot show, as backslash escapes."""
+    if name.isprintable():
+        return name
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in name
     )

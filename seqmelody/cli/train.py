@@ -57,6 +57,18 @@ def parse(argv: list[str]) -> tuple[TrainConfig, bool]:
         UsageError: An unknown or missing setting, a value of the wrong type or out of range, or a
             YAML file that cannot be read.
     """
+    try:
+        return _parse(argv)
+    except UsageError as error:
+        # jsonargparse does not name the file in every error: is one of them at fault by itself?
+        for file in _config_files(argv):
+            fault = _fault(file)
+            if fault is not None and file not in str(error):
+                raise UsageError(f"{file}: {fault}") from error
+        raise
+
+
+def _parse(argv: list[str]) -> tuple[TrainConfig, bool]:
     import argparse
 
     from seqmelody.config import TrainConfig
@@ -74,6 +86,27 @@ def parse(argv: list[str]) -> tuple[TrainConfig, bool]:
         ) from error
     except (argparse.ArgumentError, ValueError) as error:
         raise UsageError(f"{error}; see seqmelody train --help") from error
+
+
+def _config_files(argv: list[str]) -> list[str]:
+    import argparse
+
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    finder.add_argument("--config", action="append", default=[])
+    try:
+        files: list[str] = finder.parse_known_args(argv)[0].config
+    except argparse.ArgumentError:  # a --config without a file
+        return []
+    return files
+
+
+def _fault(config_file: str) -> UsageError | None:
+    """What is wrong with a file of settings, whatever the other arguments are."""
+    try:
+        _parse(["--config", config_file, "--corpus", "any", "--out", "any"])
+    except UsageError as error:
+        return error
+    return None
 
 
 def run_raw(argv: list[str]) -> int:

@@ -1,26 +1,42 @@
-"""Whatever a user calls a melody, read one after the other.
+"""Whatever a user calls a melody, read in chunks.
 
 What is wrong with an item becomes part of what was read of it, so that it stops no other.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterable, Iterator
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard, Union
 
-from seqmelody.corpus import Corpus
+import numpy as np
+from numpy.typing import NDArray
+
 from seqmelody.errors import CorpusError, InputError
-from seqmelody.melody import STEPS_PER_QUARTER, Melody
-from seqmelody.midi import MelodyLine, MidiSource, iter_sources, read_melody
-from seqmelody.tokens import Tokenizer, Tokens
+from seqmelody.melody import Melodies, Melody
+from seqmelody.midi import (
+    MAX_MIDI_BYTES,
+    MelodyLine,
+    MidiSource,
+    iter_sources,
+    read_melodies,
+    read_melody,
+)
+from seqmelody.midi.sources import read_bounded, too_large
+from seqmelody.scorer.chunk import ReadChunk
+from seqmelody.tokens import TokenBatch, Tokenizer
 
 if TYPE_CHECKING:
     from miditoolkit import MidiFile
 
+    from seqmelody.corpus import Corpus
+
 Item: TypeAlias = Union[
-    str, "os.PathLike[str]", bytes, BinaryIO, "MidiFile", MidiSource, Melody, Corpus
+    str, "os.PathLike[str]", bytes, BinaryIO, "MidiFile", MidiSource, Melody, "Corpus"
 ]
 """A path, folder or archive (walked: each MIDI file in it counts), the bytes of a MIDI file, an
 open binary file, a ``miditoolkit.MidiFile``, a ``MidiSource``, a ``Melody``, or a ``Corpus`` (each
@@ -28,116 +44,252 @@ row counts)."""
 Items: TypeAlias = Item | Iterable[Item]
 """Many items, or one in place of a list of one."""
 
-FEW_NOTES = 8
-"""A melody of fewer notes gets a warning."""
-FEW_PITCHES = 3
-"""A melody of fewer distinct pitches gets a warning: the model learnt to tell melodies from
-corrupted ones, and no corruption makes a melody as dull as that."""
-MAX_NOTES = 200_000
-"""A longer melody is refused: the model would need more than 600 MB of memory for it."""
+_CHUNK_NOTES = 262_144
+"""A chunk that has as many notes takes no more melodies."""
+_DRAWN_BYTES = 1 << 25
+"""Items that carry their data are drawn no further ahead than this."""
+_CORPUS_ROWS = 1024
+
+
+class ItemReader:
+    """Reads items in order, a chunk at a time.
+
+    ``draw`` and ``read`` take turns. ``draw`` belongs to the caller's thread, to which what yields
+    the items may be bound, as a database's cursor is; ``read``, which does the work, may run in any.
+
+    Args:
+        items: What to read; a folder, archive or corpus gives a row for each melody in it.
+        tokenizer: Encodes the melodies.
+        line: Which line of a MIDI file is the melody.
+    """
+
+    def __init__(self, items: Items, tokenizer: Tokenizer, line: MelodyLine) -> None:
+        self._tokenizer = tokenizer
+        self._line = line
+        self._items = iter(enumerate(_as_items(items)))
+        self._drawn: deque[tuple[int, Any]] = deque()
+        self._parts: Iterator[ReadChunk] | None = None
+
+    def draw(self, count: int) -> bool:
+        """Takes items until so many of them wait to be read.
+
+        Returns:
+            Whether anything may be left to read.
+        """
+        carried = sum(_carried_bytes(item) for _, item in self._drawn)
+        while len(self._drawn) < count and carried < _DRAWN_BYTES:
+            drawn = next(self._items, None)
+            if drawn is None:
+                break
+            self._drawn.append(drawn)
+            carried += _carried_bytes(drawn[1])
+        return bool(self._drawn) or self._parts is not None
+
+    def read(self, melodies: int) -> ReadChunk | None:
+        """The next chunk of what was drawn; ``None`` if nothing was left.
+
+        Args:
+            melodies: A chunk that has as many, or very many notes, takes no more.
+
+        Raises:
+            CorpusError: A corpus was written with another tokenizer.
+            TypeError: An item is of a kind that is not known.
+        """
+        parts: list[ReadChunk] = []
+        rows = notes = 0
+        while rows < melodies and notes < _CHUNK_NOTES:
+            if self._parts is None:
+                if not self._drawn:
+                    break
+                self._parts = self._read_drawn()
+            part = next(self._parts, None)
+            if part is None:
+                self._parts = None
+                continue
+            parts.append(part)
+            rows += len(part)
+            notes += part.tokens.pitch.size
+        return ReadChunk.concatenate(parts) if parts else None
+
+    def _read_drawn(self) -> Iterator[ReadChunk]:
+        while self._drawn:
+            place, item = self._drawn[0]
+            if _is_source(item):
+                yield from self._read_sources()
+            elif isinstance(item, Melody):
+                yield self._read_melodies()
+            elif _is_corpus(item):
+                self._drawn.popleft()
+                yield from self._read_corpus(item)
+            else:
+                self._drawn.popleft()
+                yield self._read_object(item, f"<{type(item).__name__} {place}>")
+
+    def _read_sources(self) -> Iterator[ReadChunk]:
+        """Reads the MIDI files with which what is drawn begins."""
+        for found in read_melodies(self._sources(), line=self._line):
+            errors = [
+                error and InputError(name, error.reason)
+                for name, error in zip(found.names, found.errors, strict=True)
+            ]
+            warnings: list[tuple[str, ...]] = [()] * len(found)
+            for row in np.flatnonzero(found.has_warnings()).tolist():
+                if errors[row] is None:
+                    warnings[row] = found.warnings(row)
+            yield ReadChunk.checked(
+                list(found.names),
+                self._tokenizer.encode_all(found.melodies),
+                self._tokenizer,
+                melodies=found.melodies,
+                warnings=warnings,
+                errors=errors,
+            )
+
+    def _sources(self) -> Iterator[MidiSource]:
+        while self._drawn and _is_source(self._drawn[0][1]):
+            place, item = self._drawn.popleft()
+            if isinstance(item, MidiSource):
+                yield item
+            elif isinstance(item, (str, os.PathLike)):
+                yield from iter_sources([item])
+            else:
+                name = getattr(item, "name", None)
+                called = name if isinstance(name, str) else f"<{type(item).__name__} {place}>"
+                yield _OpenSource(called, item)
+
+    def _read_object(self, item: Any, name: str) -> ReadChunk:
+        """Reads a ``MidiFile``.
+
+        Raises:
+            TypeError: It is of no kind that is known.
+        """
+        melody, error = None, None
+        warnings: tuple[str, ...] = ()
+        try:
+            found = read_melody(item, name=name, line=self._line)
+            melody, warnings = found.melody, found.warnings
+        except InputError as failed:
+            error = failed
+        joined = _joined([melody])
+        tokens = self._tokenizer.encode_all(joined)
+        return ReadChunk.checked(
+            [name], tokens, self._tokenizer, melodies=joined, warnings=[warnings], errors=[error]
+        )
+
+    def _read_melodies(self) -> ReadChunk:
+        """Reads the melodies with which what is drawn begins."""
+        paths: list[str] = []
+        melodies: list[Melody] = []
+        notes = 0
+        while self._drawn and notes < _CHUNK_NOTES:
+            place, item = self._drawn[0]
+            if not isinstance(item, Melody):
+                break
+            self._drawn.popleft()
+            paths.append(f"<Melody {place}>")
+            melodies.append(item)
+            notes += len(item)
+        joined = _joined(melodies)
+        tokens = self._tokenizer.encode_all(joined)
+        return ReadChunk.checked(paths, tokens, self._tokenizer, melodies=joined)
+
+    def _read_corpus(self, corpus: Corpus) -> Iterator[ReadChunk]:
+        if corpus.tokenizer.fingerprint != self._tokenizer.fingerprint:
+            raise CorpusError(
+                f"{corpus.folder}: written with tokenizer {corpus.tokenizer.fingerprint}, the "
+                f"checkpoint reads {self._tokenizer.fingerprint}; prepare the corpus again"
+            )
+        pitch, duration, rest, offsets = corpus.streams()
+        paths = iter_column(corpus, "path")
+        start = 0
+        while start < len(corpus):
+            # As many rows as have some number of notes, but one at least.
+            enough = int(np.searchsorted(offsets, offsets[start] + _CHUNK_NOTES))
+            stop = min(max(enough, start + 1), start + _CORPUS_ROWS, len(corpus))
+            here = slice(int(offsets[start]), int(offsets[stop]))
+            none = np.zeros(stop - start, dtype=np.int64)
+            tokens = TokenBatch(
+                pitch[here],
+                duration[here],
+                rest[here],
+                offsets[start : stop + 1] - offsets[start],
+                clipped_durations=none,
+                clipped_rests=none,
+            )
+            called = list(itertools.islice(paths, stop - start))
+            yield ReadChunk.checked(called, tokens, self._tokenizer)
+            start = stop
+
+
+def _joined(melodies: Sequence[Melody | None]) -> Melodies:
+    """Melodies end to end; ``None`` is one without notes."""
+    there = [melody for melody in melodies if melody is not None]
+
+    def column(name: str, kind: type) -> NDArray[Any]:
+        # Typed even where there is no melody.
+        return np.concatenate([np.zeros(0, kind), *(getattr(melody, name) for melody in there)])
+
+    lengths = [0 if melody is None else len(melody) for melody in melodies]
+    return Melodies(
+        onset=column("onset", np.int32),
+        duration=column("duration", np.int32),
+        pitch=column("pitch", np.int16),
+        velocity=column("velocity", np.int16),
+        offsets=np.cumsum([0, *lengths], dtype=np.int64),
+    )
 
 
 @dataclass(frozen=True)
-class ReadItem:
-    """An item that was read, or why it was not.
+class _OpenSource(MidiSource):
+    """The bytes of a file, or a file that is open."""
 
-    Attributes:
-        path: What to call it.
-        tokens: The streams; ``None`` with an error.
-        melody: The notes before any was clipped; ``None`` with an error and from a corpus.
-        warnings: What to know before a score is trusted.
-        error: Why it was not read.
-    """
+    data: bytes | BinaryIO
 
-    path: str
-    tokens: Tokens | None = None
-    melody: Melody | None = None
-    warnings: tuple[str, ...] = ()
-    error: InputError | None = None
+    def read(self) -> bytes:
+        if isinstance(self.data, (bytes, bytearray, memoryview)):
+            if len(self.data) > MAX_MIDI_BYTES:
+                raise too_large(self.name)
+            return bytes(self.data)
+        return read_bounded(self.data, self.name)
 
 
-def read_items(items: Items, tokenizer: Tokenizer, line: MelodyLine) -> Iterator[ReadItem]:
-    """Reads items in order; a folder, archive or corpus gives one result for each melody in it.
-
-    Args:
-        items: What to read.
-        tokenizer: Encodes the melodies.
-        line: Which line of a MIDI file is the melody.
+def iter_column(corpus: Corpus, name: str) -> Iterator[str]:
+    """A column of text of a corpus, without holding all of it.
 
     Raises:
-        CorpusError: A corpus was written with another tokenizer.
-        TypeError: An item is of a kind that is not known.
+        CorpusError: The file is damaged, or holds another corpus than was opened.
     """
-    for place, item in enumerate(_as_items(items)):
-        if isinstance(item, (str, os.PathLike)):
-            for source in iter_sources([item]):
-                yield _read_midi(source, source.name, tokenizer, line)
-        elif isinstance(item, Corpus):
-            yield from _read_corpus(item, tokenizer)
-        elif isinstance(item, Melody):
-            yield _encoded(f"<Melody {place}>", item, (), tokenizer)
-        elif isinstance(item, MidiSource):
-            yield _read_midi(item, item.name, tokenizer, line)
-        else:
-            name = getattr(item, "name", None)
-            called = name if isinstance(name, str) else f"<{type(item).__name__} {place}>"
-            yield _read_midi(item, called, tokenizer, line)
+    from seqmelody.corpus.format import MELODIES_FILE, Header
+    from seqmelody.corpus.streams import open_parquet
+
+    path = corpus.folder / MELODIES_FILE
+    with open_parquet(path) as (_, file):
+        if Header.from_metadata(path, file.metadata.metadata).digest != corpus.digest:
+            raise CorpusError(f"{corpus.folder}: the corpus was replaced; open it again")
+        for batch in file.iter_batches(_CORPUS_ROWS, columns=[name]):
+            yield from batch.column(0).to_pylist()
 
 
 def _as_items(items: Any) -> Iterable[Any]:
-    one = isinstance(items, (str, os.PathLike, bytes, bytearray, memoryview, Melody, Corpus))
+    one = isinstance(items, (str, os.PathLike, bytes, bytearray, memoryview, Melody))
+    one = one or _is_corpus(items) or hasattr(items, "read")
     # Open files can be iterated over, by lines; a MidiFile and a MidiSource cannot.
-    return [items] if one or hasattr(items, "read") or not isinstance(items, Iterable) else items
+    return [items] if one or not isinstance(items, Iterable) else items
 
 
-def _read_midi(source: Any, name: str, tokenizer: Tokenizer, line: MelodyLine) -> ReadItem:
-    try:
-        found = read_melody(source, name=name, line=line)
-    except InputError as error:
-        return ReadItem(name, error=error)
-    return _encoded(name, found.melody, found.warnings, tokenizer)
+def _is_source(item: Any) -> bool:
+    """Whether the item holds MIDI files, or is one."""
+    kinds = (str, os.PathLike, MidiSource, bytes, bytearray, memoryview)
+    return isinstance(item, kinds) or hasattr(item, "read")
 
 
-def _read_corpus(corpus: Corpus, tokenizer: Tokenizer) -> Iterator[ReadItem]:
-    if corpus.tokenizer.fingerprint != tokenizer.fingerprint:
-        raise CorpusError(
-            f"{corpus.folder}: written with tokenizer {corpus.tokenizer.fingerprint}, the "
-            f"checkpoint reads {tokenizer.fingerprint}; prepare the corpus again"
-        )
-    for row, path in enumerate(corpus.column("path")):
-        yield _checked(path, corpus.tokens(row), None, (), tokenizer)
+def _is_corpus(item: Any) -> TypeGuard[Corpus]:
+    # Whoever holds a Corpus has imported it: others need not wait for PyArrow.
+    module = sys.modules.get("seqmelody.corpus")
+    return module is not None and isinstance(item, module.Corpus)
 
 
-def _encoded(
-    name: str, melody: Melody, warnings: tuple[str, ...], tokenizer: Tokenizer
-) -> ReadItem:
-    return _checked(name, tokenizer.encode(melody), melody, warnings, tokenizer)
-
-
-def _checked(
-    name: str,
-    tokens: Tokens,
-    melody: Melody | None,
-    warnings: tuple[str, ...],
-    tokenizer: Tokenizer,
-) -> ReadItem:
-    notes = len(tokens)
-    if notes > MAX_NOTES:
-        reason = f"{notes:,} notes, more than the {MAX_NOTES:,} that can be scored at once"
-        return ReadItem(name, error=InputError(name, reason))
-    if tokens.clipped_durations:
-        warnings += (_clipped("note", tokens.clipped_durations, tokenizer.max_duration_steps),)
-    if tokens.clipped_rests:
-        warnings += (_clipped("rest", tokens.clipped_rests, tokenizer.max_rest_steps),)
-    if notes < FEW_NOTES:
-        few = "only 1 note" if notes == 1 else f"only {notes} notes"
-        warnings += (f"{few}: below {FEW_NOTES} a score means little",)
-    if len(set(tokens.pitch.tolist())) < FEW_PITCHES:
-        warnings += (f"fewer than {FEW_PITCHES} distinct pitches: the score means little",)
-    return ReadItem(name, tokens, melody, warnings)
-
-
-def _clipped(what: str, count: int, cap_steps: int) -> str:
-    plural = "" if count == 1 else "s"
-    quarters = cap_steps / STEPS_PER_QUARTER
-    return f"{count} {what}{plural} longer than {quarters:g} quarters, read as that long"
+def _carried_bytes(item: Any) -> int:
+    """About what an item holds in memory; a member of a tar archive has its bytes as ``data``."""
+    data = getattr(item, "data", item)
+    return len(data) if isinstance(data, (bytes, bytearray, Melody)) else 0

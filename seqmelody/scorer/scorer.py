@@ -3,10 +3,9 @@
     scorer = Scorer.load()
     scorer.score(["a.mid", "folder/", "archive.zip"])
 
-Items are read a chunk at a time, so that memory does not grow with their number; within a chunk
-they are sorted by length, batched by a budget of notes, and put back in order. Which melodies share
-a batch does not change a result. On a CPU each thread takes a whole batch: for models of this size
-that is faster than to share out each operation, and does not stall where cores are busy.
+Items are read a chunk at a time, so that memory does not grow with their number, while the model
+works on the chunk before. On a CPU each thread takes a whole batch: for models of this size that is
+faster than to share out each operation, and does not stall where cores are busy.
 
 Shapes: B melodies in a batch, L notes of the longest, E embedding size.
 """
@@ -15,34 +14,27 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from seqmelody.batching import bucket, collate
+from seqmelody.batching import Batch
 from seqmelody.checkpoint import Checkpoint, default_checkpoint, load_checkpoint
 from seqmelody.errors import UsageError
 from seqmelody.melody import STEPS_PER_QUARTER
 from seqmelody.midi import MelodyLine
 from seqmelody.model import ModelOutput
-from seqmelody.scorer.items import MAX_NOTES, Item, Items, ReadItem, read_items
+from seqmelody.scorer.chunk import ReadChunk
+from seqmelody.scorer.items import Item, ItemReader, Items
+from seqmelody.scorer.pipeline import ScoredChunk, gather, run
 from seqmelody.scorer.results import Explanation, Score
-from seqmelody.tokens import Tokenizer, Tokens
+from seqmelody.tokens import Tokenizer
 
-__all__ = ["MAX_NOTES", "Scorer"]
-
-_CHUNK_MELODIES = 1024
-_CHUNK_NOTES = 262_144
-_NOTES_PER_BATCH = 4096
-
-_Row: TypeAlias = tuple[ReadItem, float, NDArray[np.float32] | None]
+_THREADS_OF_A_GPU = 2
+"""One thread keeps the device busy while the other reads."""
 
 
 class Scorer:
@@ -81,8 +73,8 @@ class Scorer:
             raise UsageError(f"device {str(device)!r} cannot be used: {reason}") from error
         self.checkpoint = checkpoint
         self.line = line
-        # A GPU is filled by one batch at a time.
-        self._threads = (threads or torch.get_num_threads()) if self.device.type == "cpu" else 1
+        on_cpu = self.device.type == "cpu"
+        self._threads = (threads or torch.get_num_threads()) if on_cpu else _THREADS_OF_A_GPU
 
     @classmethod
     def load(
@@ -136,8 +128,8 @@ class Scorer:
 
     def iter_scores(self, items: Items, *, progress: bool = False) -> Iterator[Score]:
         """Scores of melodies as they come, for more than fit into memory; see ``score``."""
-        for read, score, _ in self._run(items, progress):
-            yield self._score(read, score)
+        for chunk in self._run(items, progress):
+            yield from self._scores(chunk.read, chunk.score_N)
 
     def rank(self, items: Items, *, progress: bool = False) -> list[Score]:
         """Scores of melodies, best first, then the items that could not be read; see ``score``."""
@@ -159,12 +151,13 @@ class Scorer:
             CorpusError: A corpus was written with another tokenizer.
             TypeError: An item is of a kind that is not known.
         """
-        rows = []
-        for read, _, embedding_E in self._run(items, progress):
-            if embedding_E is None:
-                raise _error(read)
-            rows.append(embedding_E)
-        return np.stack(rows) if rows else np.zeros((0, self.embedding_size), dtype=np.float32)
+        chunks = [np.zeros((0, self.embedding_size), dtype=np.float32)]
+        for chunk in self._run(items, progress):
+            failed = next(filter(None, chunk.read.errors), None)
+            if failed is not None:
+                raise failed
+            chunks.append(chunk.embedding_NE)
+        return np.concatenate(chunks)
 
     def iter_embeddings(
         self, items: Items, *, progress: bool = False
@@ -173,8 +166,10 @@ class Scorer:
 
         See ``score``.
         """
-        for read, score, embedding_E in self._run(items, progress):
-            yield self._score(read, score), embedding_E
+        for chunk in self._run(items, progress):
+            scores = self._scores(chunk.read, chunk.score_N)
+            for score, embedding_E in zip(scores, chunk.embedding_NE, strict=True):
+                yield score, embedding_E if score.error is None else None
 
     def similarity(self, a: Item, b: Item) -> float:
         """How alike two melodies are: the cosine of their embeddings, -1 to 1.
@@ -183,8 +178,8 @@ class Scorer:
             InputError: One cannot be read.
             ValueError: One is a folder, archive or corpus of several melodies.
         """
-        a_1E, b_1E = (self._forward([self._only(item)[1]]).embedding_BE for item in (a, b))
-        return float((a_1E * b_1E).sum().clamp(-1.0, 1.0))
+        a_1E, b_1E = (self._forward(self._only(item)[1])[1] for item in (a, b))
+        return float(np.clip((a_1E * b_1E).sum(), -1.0, 1.0))
 
     def explain(self, item: Item) -> Explanation:
         """Each note's share of the score of one melody.
@@ -193,13 +188,14 @@ class Scorer:
             InputError: It cannot be read.
             ValueError: It is a folder, archive or corpus of several melodies.
         """
-        read, tokens = self._only(item)
-        output = self._forward([tokens])
-        melody = read.melody if read.melody is not None else self.tokenizer.decode(tokens)
-        weight = output.weight_BL[0].double().numpy()
-        value = output.value_BL[0].double().numpy()
+        read, batch = self._only(item)
+        output = self._output(batch)
+        whole = read.melodies
+        melody = self.tokenizer.decode(read.tokens[0]) if whole is None else whole[0]
+        weight = output.weight_BL[0].double().cpu().numpy()
+        value = output.value_BL[0].double().cpu().numpy()
         return Explanation(
-            score=self._score(read, float(output.score_B[0])),
+            score=self._scores(read, output.score_B.cpu().numpy())[0],
             onset_quarters=melody.onset / STEPS_PER_QUARTER,
             duration_quarters=melody.duration / STEPS_PER_QUARTER,
             pitch=melody.pitch.astype(np.int16),
@@ -208,83 +204,56 @@ class Scorer:
             share=weight * value,
         )
 
-    def _only(self, item: Item) -> tuple[ReadItem, Tokens]:
+    def _only(self, item: Item) -> tuple[ReadChunk, Batch]:
         """The one melody of an item."""
-        found = read_items([item], self.tokenizer, self.line)
-        read = next(found)
-        if read.tokens is None:
-            raise _error(read)
-        if next(found, None) is not None:
+        reader = ItemReader([item], self.tokenizer, self.line)
+        reader.draw(1)
+        read = reader.read(2)
+        assert read is not None  # whatever holds no melody gives a row with an error
+        if read.errors[0] is not None:
+            raise read.errors[0]
+        if len(read) > 1:
             raise ValueError(f"{item!r} holds several melodies; this takes one")
-        return read, read.tokens
+        return read, gather(read.tokens, np.zeros(1, dtype=np.int64))
 
-    def _score(self, read: ReadItem, score: float) -> Score:
-        if read.tokens is None:
-            return Score(read.path, math.nan, None, 0, error=read.error)
-        percentile = self.checkpoint.percentile(score)
-        return Score(read.path, score, percentile, len(read.tokens), read.warnings)
+    def _scores(self, read: ReadChunk, score_N: NDArray[np.float32]) -> list[Score]:
+        percentile_N = self.checkpoint.percentile(score_N)
+        notes_N = np.diff(read.tokens.offsets)
+        rows = zip(
+            read.paths,
+            score_N.tolist(),
+            [None] * len(read) if percentile_N is None else percentile_N.tolist(),
+            notes_N.tolist(),
+            read.warnings,
+            read.errors,
+            strict=True,
+        )
+        return [
+            Score(path, score, percentile, notes, warnings)
+            if error is None
+            else Score(path, math.nan, None, 0, error=error)
+            for path, score, percentile, notes, warnings, error in rows
+        ]
 
-    def _run(self, items: Items, progress: bool) -> Iterator[_Row]:
-        """Reads and scores, in order, with NaN and no embedding for what cannot be read."""
-        with ExitStack() as stack:
-            pool = None
-            if self._threads > 1:
-                # One batch a thread, so an operation must not spread over threads of its own.
-                pool = stack.enter_context(
-                    ThreadPoolExecutor(self._threads, "scorer", torch.set_num_threads, (1,))
-                )
-            bar = stack.enter_context(tqdm(unit=" melodies", disable=not progress, leave=False))
-            for chunk in _chunks(read_items(items, self.tokenizer, self.line)):
-                for row in self._run_chunk(chunk, pool):
-                    bar.update()
-                    yield row
+    def _run(self, items: Items, progress: bool) -> Iterator[ScoredChunk]:
+        reader = ItemReader(items, self.tokenizer, self.line)
+        chunks = run(reader, self._forward, self.embedding_size, self._threads)
+        if not progress:
+            yield from chunks
+            return
+        from tqdm import tqdm
 
-    def _run_chunk(self, chunk: Sequence[ReadItem], pool: ThreadPoolExecutor | None) -> list[_Row]:
-        rows: list[_Row] = [(read, math.nan, None) for read in chunk]
-        # Places in the chunk, and streams, of what was read.
-        places = [place for place, read in enumerate(chunk) if read.tokens is not None]
-        streams = [read.tokens for read in chunk if read.tokens is not None]
-        lengths = np.array([len(tokens) for tokens in streams], dtype=np.int64)
-        batches = bucket(lengths, _NOTES_PER_BATCH, window=max(1, len(lengths)))
-        # The long ones first: no thread is left with the longest when the others are done.
-        batches.reverse()
-        batched = [[streams[index] for index in batch] for batch in batches]
-        # What is alone in its chunk is not worth a thread.
-        spread = map if pool is None or len(batches) == 1 else pool.map
-        for batch, output in zip(batches, spread(self._forward, batched), strict=True):
-            score_B = output.score_B.tolist()
-            for index, score, embedding_E in zip(
-                batch, score_B, output.embedding_BE.numpy(), strict=True
-            ):
-                rows[places[index]] = (chunk[places[index]], score, embedding_E)
-        return rows
+        with tqdm(unit=" melodies", leave=False) as bar:
+            for chunk in chunks:
+                bar.update(len(chunk.read))
+                yield chunk
+
+    def _forward(self, batch: Batch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Scores ``(B,)`` and embeddings ``(B, E)``."""
+        output = self._output(batch)
+        return output.score_B.cpu().numpy(), output.embedding_BE.cpu().numpy()
 
     @torch.inference_mode()
-    def _forward(self, melodies: Sequence[Tokens]) -> ModelOutput:
-        """Runs the model on one batch; the result lies on the CPU."""
-        output = self._model(collate(melodies).to(self.device))
-        return ModelOutput(
-            score_B=output.score_B.cpu(),
-            embedding_BE=output.embedding_BE.cpu(),
-            weight_BL=output.weight_BL.cpu(),
-            value_BL=output.value_BL.cpu(),
-        )
-
-
-def _chunks(items: Iterable[ReadItem]) -> Iterator[list[ReadItem]]:
-    """Cuts a stream of melodies where a chunk has many of them, or many notes."""
-    chunk: list[ReadItem] = []
-    notes = 0
-    for item in items:
-        chunk.append(item)
-        notes += len(item.tokens) if item.tokens is not None else 0
-        if len(chunk) >= _CHUNK_MELODIES or notes >= _CHUNK_NOTES:
-            yield chunk
-            chunk, notes = [], 0
-    if chunk:
-        yield chunk
-
-
-def _error(read: ReadItem) -> Exception:
-    assert read.error is not None  # an item has either streams or an error
-    return read.error
+    def _output(self, batch: Batch) -> ModelOutput:
+        output: ModelOutput = self._model(batch.to(self.device))
+        return output
