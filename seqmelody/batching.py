@@ -5,18 +5,22 @@ Shapes: B melodies in a batch, L notes of the longest of them.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqmelody.corpus import Corpus
-from seqmelody.tokens import Tokens
+from seqmelody.tokens import TokenBatch, Tokens
+
+if TYPE_CHECKING:
+    # Scoring a file needs no corpus, whose libraries take a while to load.
+    from seqmelody.corpus import Corpus, Streams
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,17 @@ class Batch:
             self.length_B.to(device, non_blocking=True),
         )
 
-    def __getitem__(self, rows: Tensor) -> Batch:
-        """Some of the rows, by index or by mask; the padding stays as wide as it was."""
+    def pin_memory(self) -> Batch:
+        """The same batch in page-locked memory, from where a GPU fetches it while the CPU goes on."""
+        return Batch(
+            self.pitch_BL.pin_memory(),
+            self.duration_BL.pin_memory(),
+            self.rest_BL.pin_memory(),
+            self.length_B.pin_memory(),
+        )
+
+    def __getitem__(self, rows: Tensor | slice) -> Batch:
+        """Some of the rows, by index, mask or slice; the padding stays as wide as it was."""
         return Batch(
             self.pitch_BL[rows], self.duration_BL[rows], self.rest_BL[rows], self.length_B[rows]
         )
@@ -103,15 +116,19 @@ def _pad(
     return Batch(padded(pitch), padded(duration), padded(rest), torch.from_numpy(length_B))
 
 
-def corpus_batch(corpus: Corpus, rows: NDArray[np.int64]) -> Batch:
-    """Some rows of a corpus as one batch, gathered from its memory map."""
-    pitch, duration, rest, offsets = corpus.streams()
-    start_B = offsets[rows]
-    length_B = (offsets[rows + 1] - start_B).astype(np.int64)
+def gather(streams: Streams | TokenBatch, rows: NDArray[np.int64]) -> Batch:
+    """Some rows of flat streams as one batch, padded to the longest."""
+    start_B = streams.offsets[rows]
+    length_B = (streams.offsets[rows + 1] - start_B).astype(np.int64)
     # Position of every note in the flat streams: each row's start, counted up to its end.
     first_B = np.cumsum(length_B) - length_B
     index = np.arange(length_B.sum()) + np.repeat(start_B - first_B, length_B)
-    return _pad(pitch[index], duration[index], rest[index], length_B)
+    return _pad(streams.pitch[index], streams.duration[index], streams.rest[index], length_B)
+
+
+def corpus_batch(corpus: Corpus, rows: NDArray[np.int64]) -> Batch:
+    """Some rows of a corpus as one batch, gathered from its memory map."""
+    return gather(corpus.streams(), rows)
 
 
 def bucket(
@@ -140,13 +157,32 @@ def bucket(
     for start in range(0, len(order), window):
         chunk = order[start : start + window]
         chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
+        rising = lengths[chunk].tolist()
         first = 0
-        for end in range(1, len(chunk) + 1):
-            full = end == len(chunk) or (end + 1 - first) * lengths[chunk[end]] > tokens_per_batch
-            if full:
-                batches.append(chunk[first:end])
-                first = end
+        while first < len(chunk):
+            end = _end_of_batch(rising, first, tokens_per_batch)
+            batches.append(chunk[first:end])
+            first = end
     return batches
+
+
+def _end_of_batch(rising: list[int], first: int, tokens_per_batch: int) -> int:
+    """The end of the largest batch that begins at ``first``, found by bisection.
+
+    Args:
+        rising: Lengths of melodies in rising order.
+        first: Index into it.
+        tokens_per_batch: Most notes of a batch, padding counted.
+    """
+    # No more fit than if all were as short as the first.
+    most = first + max(1, tokens_per_batch // rising[first])
+    return bisect_right(
+        range(len(rising)),
+        tokens_per_batch,
+        lo=first + 1,
+        hi=min(most, len(rising)),
+        key=lambda last: (last + 1 - first) * rising[last],
+    )
 
 
 class TrainingBatches:
@@ -154,7 +190,7 @@ class TrainingBatches:
 
     Batch ``k`` of a run depends on the seed and on ``k`` alone, never on what was drawn before, so
     that a run that resumes at step ``k`` sees what it would have seen. Each pass over the rows is
-    shuffled anew. Several processes share the passes: each takes every ``world_size``-th batch.
+    shuffled anew.
 
     Args:
         corpus: Where the melodies are.
@@ -163,11 +199,9 @@ class TrainingBatches:
         steps: How many batches a run has.
         first_step: Where to begin.
         seed: Of the shuffling.
-        rank: Number of this process.
-        world_size: How many processes there are.
 
     Raises:
-        ValueError: There are fewer batches in a pass than processes, or no rows.
+        ValueError: There are no rows.
     """
 
     def __init__(
@@ -178,21 +212,15 @@ class TrainingBatches:
         steps: int,
         first_step: int = 0,
         seed: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
     ) -> None:
+        if len(rows) == 0:
+            raise ValueError("there are no melodies to train on")
         self.corpus = corpus
         self.rows = rows
         self.tokens_per_batch = tokens_per_batch
         self.steps = steps
         self.first_step = first_step
         self.seed = seed
-        self.rank = rank
-        self.world_size = world_size
-        if len(self._shuffled_pass(0)) == 0:
-            raise ValueError(
-                f"{len(rows)} training melodies are too few for {world_size} process(es)"
-            )
 
     def __len__(self) -> int:
         """Batches of the whole run, those before ``first_step`` counted."""
@@ -203,17 +231,16 @@ class TrainingBatches:
         while step < self.steps:
             batches = self._shuffled_pass(number)
             for rows in batches[max(0, self.first_step - step) : self.steps - step]:
-                yield corpus_batch(self.corpus, rows)
+                yield corpus_batch(self.corpus, self.rows[rows])
             step += len(batches)
             number += 1
 
     def _shuffled_pass(self, number: int) -> list[NDArray[np.int64]]:
+        """The batches of one pass, as indices into ``rows``."""
         random = np.random.default_rng([self.seed, number])
         order = random.permutation(len(self.rows))
         batches = bucket(self.corpus.notes[self.rows], self.tokens_per_batch, order)
-        batches = [batches[index] for index in random.permutation(len(batches))]
-        batches = batches[: len(batches) - len(batches) % self.world_size]
-        return [self.rows[batch] for batch in batches[self.rank :: self.world_size]]
+        return [batches[index] for index in random.permutation(len(batches))]
 
 
 class OrderedBatches:

@@ -18,6 +18,7 @@ from seqmelody.batching import (
     collate,
     corpus_batch,
 )
+from seqmelody.corpus import Streams
 from seqmelody.tokens import Tokens
 
 lengths = st.lists(st.integers(1, 60), min_size=1, max_size=80).map(np.array)
@@ -34,7 +35,7 @@ def fake_corpus(notes: np.ndarray):
     """Melody ``i`` has all its pitches at ``i``, so that a batch tells which rows it holds."""
     offsets = np.concatenate([[0], np.cumsum(notes)])
     pitch = np.repeat(np.arange(len(notes)), notes)
-    streams = (pitch, np.ones_like(pitch), np.zeros_like(pitch), offsets)
+    streams = Streams(pitch, np.ones_like(pitch), np.zeros_like(pitch), offsets)
     return types.SimpleNamespace(notes=notes, streams=lambda: streams)
 
 
@@ -74,11 +75,11 @@ def test_a_batch_of_corpus_rows_is_their_tokens(essen_corpus):
     assert same(corpus_batch(essen_corpus, rows), expected)
 
 
-def test_rows_are_picked_by_index_and_by_mask_and_joined_again(essen_corpus):
+def test_rows_are_picked_by_mask_index_and_slice_and_joined_again(essen_corpus):
     batch = corpus_batch(essen_corpus, np.arange(4))
     mask = torch.tensor([True, True, False, False])
-    parts = [batch[mask], batch[torch.tensor([2, 3])]]
-    assert [len(part) for part in parts] == [2, 2]
+    parts = [batch[mask], batch[torch.tensor([2])], batch[3:]]
+    assert [len(part) for part in parts] == [2, 1, 1]
     assert same(Batch.concatenate(parts), batch)
     assert same(batch.to("cpu"), batch)
 
@@ -96,6 +97,29 @@ def test_buckets_hold_every_melody_once_within_the_budget(notes, budget, window,
     windows = [set((position[batch] // window).tolist()) for batch in batches]
     assert all(len(found) == 1 for found in windows)
     assert sorted(windows, key=min) == windows
+
+
+def buckets_one_by_one(notes, budget: int, order, window: int) -> list[list[int]]:
+    """What ``bucket`` gives, put together melody by melody."""
+    batches = []
+    for start in range(0, len(order), window):
+        chunk = order[start : start + window]
+        current: list[int] = []
+        for row in chunk[np.argsort(notes[chunk], kind="stable")].tolist():
+            if current and (len(current) + 1) * notes[row] > budget:
+                batches.append(current)
+                current = []
+            current.append(row)
+        batches.append(current)
+    return batches
+
+
+@settings(max_examples=200)
+@given(lengths, st.integers(1, 400), st.integers(1, 100), seeds)
+def test_buckets_are_as_full_as_can_be(notes, budget, window, seed):
+    order = np.random.default_rng(seed).permutation(len(notes))
+    expected = buckets_one_by_one(notes, budget, order, window)
+    assert [batch.tolist() for batch in bucket(notes, budget, order, window)] == expected
 
 
 def test_buckets_waste_little_of_real_music(essen_corpus):
@@ -146,41 +170,10 @@ def test_another_seed_is_another_order(essen_corpus):
     assert one != other
 
 
-@settings(max_examples=50)
-@given(
-    st.lists(st.integers(1, 60), min_size=8, max_size=80).map(np.array),
-    st.integers(1, 100),
-    st.integers(2, 4),
-    seeds,
-)
-def test_processes_share_a_pass_without_overlap(notes, budget, world_size, seed):
-    corpus, rows = fake_corpus(notes), np.arange(len(notes))
-    in_a_pass = len(bucket(notes, budget))
-
-    def share(rank: int) -> list[list[int]]:
-        batches = TrainingBatches(
-            corpus, rows, budget, steps, seed=seed, rank=rank, world_size=world_size
-        )
-        return [rows_of(batch) for batch in batches]
-
-    # Every process has the same number of steps in a pass, so the first steps are of one pass.
-    steps = max(1, in_a_pass // world_size // 2)
-    try:
-        shares = [share(rank) for rank in range(world_size)]
-    except ValueError as error:
-        assert "too few" in str(error)  # noqa: PT017 - a pass has fewer batches than processes
-        return
-    assert {len(batches) for batches in shares} == {steps}
-    seen = [row for batches in shares for batch in batches for row in batch]
-    assert len(seen) == len(set(seen))
-
-
-def test_no_rows_and_fewer_batches_than_processes_are_refused():
+def test_a_run_without_rows_is_refused():
     corpus = fake_corpus(np.array([5, 5]))
-    with pytest.raises(ValueError, match="0 training melodies are too few for 1 process"):
+    with pytest.raises(ValueError, match="no melodies to train on"):
         TrainingBatches(corpus, np.zeros(0, dtype=np.int64), 100, steps=1)
-    with pytest.raises(ValueError, match="too few for 3 process"):
-        TrainingBatches(corpus, np.arange(2), 5, steps=1, world_size=3)
 
 
 @settings(max_examples=30)

@@ -65,7 +65,8 @@ def draw(essen_corpus, tmp_path, monkeypatch):
     logger = TensorBoardLogger(tmp_path)
 
     def figures(callback: L.Callback):
-        callback.on_validation_end(types.SimpleNamespace(logger=logger, global_step=30), module)
+        trainer = types.SimpleNamespace(logger=logger, global_step=30, is_global_zero=True)
+        callback.on_validation_end(trainer, module)
         return recorder.figures
 
     return figures
@@ -105,11 +106,14 @@ def test_a_line_after_each_validation_while_fitting(capsys):
         callback_metrics={"validation/accuracy": 0.75, "train/loss": 0.5},
         global_step=10,
         max_steps=20,
+        is_global_zero=True,
     )
     ProgressLines().on_validation_end(trainer, None)
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "step 10 of 20: loss 0.500, validation accuracy 0.7500" in printed.err
-    trainer.state.fn = TrainerFn.VALIDATING
+    trainer.is_global_zero = False
+    ProgressLines().on_validation_end(trainer, None)
+    trainer.is_global_zero, trainer.state.fn = True, TrainerFn.VALIDATING
     ProgressLines().on_validation_end(trainer, None)
     assert capsys.readouterr().err == ""

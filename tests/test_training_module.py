@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import types
 
 import pytest
 import torch
@@ -77,6 +78,29 @@ def test_gradients_are_clipped_by_their_norm(training, monkeypatch):
             assert all((weight.grad == size).all() for weight in module.model.parameters())
         else:
             assert norm.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_step_seeds_dropout_by_itself(training, monkeypatch):
+    module = training()
+    monkeypatch.setattr(MelodyTraining, "global_step", 3)
+    drawn = []
+    for rank in (0, 0, 1):
+        monkeypatch.setattr(MelodyTraining, "global_rank", rank)
+        torch.rand(5)
+        module.on_train_batch_start(None, 0)
+        drawn.append(torch.rand(5).tolist())
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize(("threads", "expected"), [(3, 3), (0, 4)])
+def test_processes_of_one_machine_share_its_cores(training, monkeypatch, threads, expected):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(9)), raising=False)
+    chosen = []
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    module = training(threads=threads)
+    module.trainer = types.SimpleNamespace(num_devices=2)
+    module.setup("fit")
+    assert chosen == [expected]
 
 
 def test_a_resumable_state_says_what_made_it(training, essen_corpus):

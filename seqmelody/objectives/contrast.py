@@ -9,6 +9,7 @@ Shapes: B melodies, N comparisons, L notes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,7 +19,23 @@ from seqmelody.batching import Batch
 from seqmelody.config import ContrastConfig
 from seqmelody.corpus import Corpus
 from seqmelody.corruption import Corruptor, changed
-from seqmelody.model import MelodyModel
+
+
+class Scored(Protocol):
+    """What is read of a model's output."""
+
+    @property
+    def score_B(self) -> Tensor:
+        """The score of each melody."""
+        ...
+
+
+class Scoring(Protocol):
+    """Scores a batch: a ``MelodyModel``, or several that share the work."""
+
+    def __call__(self, batch: Batch) -> Scored:
+        """Scores a batch."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -79,19 +96,24 @@ class Contrast:
         kind_N = torch.multinomial(
             self._probability_K, len(original_N), replacement=True, generator=generator
         )
-        rows, kinds, copies = [], [], []
-        for number, kind in enumerate(self.kinds):
-            row = original_N[kind_N == number]
-            if len(row):
-                originals = batch[row]
-                copy = self.corruptor.corrupt(originals, kind, generator)
-                kept = changed(originals, copy)
-                rows.append(row[kept])
-                copies.append(copy[kept])
-                kinds.append(torch.full((len(rows[-1]),), number))
-        return Comparison(torch.cat(rows), torch.cat(kinds), Batch.concatenate(copies))
+        # All copies of a kind stand together, so that each kind takes a slice.
+        kind_N, order_N = kind_N.sort(stable=True)
+        original_N = original_N[order_N]
+        originals = batch[original_N]
+        ends = torch.bincount(kind_N, minlength=len(self.kinds)).cumsum(0).tolist()
+        copies = Batch.concatenate(
+            [
+                self.corruptor.corrupt(originals[start:end], kind, generator)
+                for kind, start, end in zip(self.kinds, [0, *ends], ends, strict=False)
+                if start < end
+            ]
+        )
+        kept_N = changed(originals, copies)
+        if kept_N.all():
+            return Comparison(original_N, kind_N, copies)
+        return Comparison(original_N[kept_N], kind_N[kept_N], copies[kept_N])
 
-    def __call__(self, model: MelodyModel, batch: Batch, comparison: Comparison) -> ContrastResult:
+    def __call__(self, model: Scoring, batch: Batch, comparison: Comparison) -> ContrastResult:
         """Scores the melodies and their copies in one pass of the model."""
         score = model(Batch.concatenate([batch, comparison.copies])).score_B
         original_score_B, copy_score_N = score[: len(batch)], score[len(batch) :]
@@ -109,7 +131,7 @@ class Contrast:
 
 
 def compare(
-    model: MelodyModel,
+    model: Scoring,
     corruptor: Corruptor,
     batch: Batch,
     original_score_B: Tensor,

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqmelody.batching import Batch, bucket
+from seqmelody.batching import Batch, bucket, gather
 from seqmelody.scorer.chunk import ReadChunk
 from seqmelody.scorer.items import ItemReader
 from seqmelody.tokens import TokenBatch
@@ -126,28 +126,6 @@ def _forward(
     forward: Forward, tokens: TokenBatch, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return forward(gather(tokens, rows))
-
-
-def gather(tokens: TokenBatch, rows: NDArray[np.int64]) -> Batch:
-    """Some rows of flat streams as one batch, padded with zeros to the longest."""
-    start_B = tokens.offsets[rows]
-    length_B = tokens.offsets[rows + 1] - start_B
-    mask_BL = np.arange(length_B.max()) < length_B[:, None]
-    # Position of every note in the flat streams: each row's start, counted up to its end.
-    first_B = np.cumsum(length_B) - length_B
-    index = np.arange(length_B.sum()) + np.repeat(start_B - first_B, length_B)
-
-    def padded(stream: NDArray[Any]) -> torch.Tensor:
-        out_BL = np.zeros(mask_BL.shape, dtype=np.int64)
-        out_BL[mask_BL] = stream[index]
-        return torch.from_numpy(out_BL)
-
-    return Batch(
-        padded(tokens.pitch),
-        padded(tokens.duration),
-        padded(tokens.rest),
-        torch.from_numpy(length_B),
-    )
 
 
 class _InTurn(Executor):

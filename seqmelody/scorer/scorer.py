@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqmelody.batching import Batch
+from seqmelody.batching import Batch, gather
 from seqmelody.checkpoint import Checkpoint, default_checkpoint, load_checkpoint
 from seqmelody.errors import UsageError
 from seqmelody.melody import STEPS_PER_QUARTER
@@ -29,7 +29,7 @@ from seqmelody.midi import MelodyLine
 from seqmelody.model import ModelOutput
 from seqmelody.scorer.chunk import ReadChunk
 from seqmelody.scorer.items import Item, ItemReader, Items
-from seqmelody.scorer.pipeline import ScoredChunk, gather, run
+from seqmelody.scorer.pipeline import ScoredChunk, run
 from seqmelody.scorer.results import Explanation, Score
 from seqmelody.tokens import Tokenizer
 

@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from seqmelody.batching import collate
 from seqmelody.corpus import Corpus
@@ -24,7 +25,7 @@ class Throughput(L.Callback):
 
     def __init__(self, log_every: int) -> None:
         self.log_every = log_every
-        self._notes = 0
+        self._notes: list[Tensor] = []
         self._seconds = 0.0
         self._started = 0.0
 
@@ -44,11 +45,14 @@ class Throughput(L.Callback):
     ) -> None:
         """Stops it."""
         melodies, comparison = batch
+        # Read only when logged, so that a GPU need not catch up in each step.
+        self._notes += [melodies.length_B.sum(), comparison.copies.length_B.sum()]
+        logs = trainer.global_step % self.log_every == 0
+        notes = int(torch.stack(self._notes).sum()) if logs else 0
         self._seconds += time.perf_counter() - self._started
-        self._notes += int(melodies.length_B.sum() + comparison.copies.length_B.sum())
-        if trainer.global_step % self.log_every == 0:
-            module.log("train/tokens_per_second", self._notes / self._seconds, prog_bar=True)
-            self._notes, self._seconds = 0, 0.0
+        if logs:
+            module.log("train/tokens_per_second", notes / self._seconds, prog_bar=True)
+            self._notes, self._seconds = [], 0.0
 
 
 class PianoRolls(L.Callback):
@@ -72,6 +76,8 @@ class PianoRolls(L.Callback):
         """Adds one image to TensorBoard for each melody."""
         if not isinstance(trainer.logger, TensorBoardLogger) or not self._tokens:
             return
+        if not trainer.is_global_zero:
+            return
         with torch.inference_mode():
             output = module.model(collate(self._tokens).to(module.device))  # type: ignore[operator]
         share_BL = (output.weight_BL * output.value_BL).cpu().numpy()
@@ -88,7 +94,7 @@ class ProgressLines(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Writes it."""
-        if trainer.state.fn != TrainerFn.FITTING:
+        if trainer.state.fn != TrainerFn.FITTING or not trainer.is_global_zero:
             return
         measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
         sys.stderr.write(

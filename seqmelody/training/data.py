@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import lightning as L
 import numpy as np
@@ -39,7 +38,7 @@ class ComparisonBatches:
     def __iter__(self) -> Iterator[tuple[Batch, Comparison]]:
         source = self.batches
         for step, batch in enumerate(source, start=source.first_step):
-            generator = torch.Generator().manual_seed(seed_of(source.seed, step, source.rank, 0))
+            generator = torch.Generator().manual_seed(seed_of(source.seed, step, 0, 0))
             yield batch, self.contrast.draw(batch, generator)
 
     def state_dict(self) -> dict[str, int]:
@@ -76,8 +75,6 @@ class CorpusData(L.LightningDataModule):
             steps=self.config.steps,
             first_step=trainer.global_step,
             seed=self.config.seed,
-            rank=trainer.global_rank,
-            world_size=trainer.world_size,
         )
         return ComparisonBatches(batches, self.contrast)
 
@@ -96,9 +93,12 @@ class CorpusData(L.LightningDataModule):
         if isinstance(batch, Batch):
             return batch
         melodies, comparison = batch
-        return melodies.to(device), replace(
-            comparison,
-            original_N=comparison.original_N.to(device),
-            kind_N=comparison.kind_N.to(device),
-            copies=comparison.copies.to(device),
+        copies, original_N, kind_N = comparison.copies, comparison.original_N, comparison.kind_N
+        if device.type == "cuda":
+            melodies, copies = melodies.pin_memory(), copies.pin_memory()
+            original_N, kind_N = original_N.pin_memory(), kind_N.pin_memory()
+        return melodies.to(device), Comparison(
+            original_N=original_N.to(device, non_blocking=True),
+            kind_N=kind_N.to(device, non_blocking=True),
+            copies=copies.to(device),
         )

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import lightning as L
 import numpy as np
@@ -29,13 +24,14 @@ from seqmelody.batching import OrderedBatches
 from seqmelody.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seqmelody.config import TrainConfig
 from seqmelody.corpus import Corpus
-from seqmelody.errors import CheckpointError, CorpusError, UsageError
+from seqmelody.errors import CheckpointError, CorpusError, SeqmelodyError, UsageError
 from seqmelody.model import MelodyModel
 from seqmelody.objectives import Contrast
 from seqmelody.training.callbacks import PianoRolls, ProgressLines, Throughput
 from seqmelody.training.card import model_card
 from seqmelody.training.data import CorpusData
 from seqmelody.training.module import MelodyTraining
+from seqmelody.training.stopping import StopAfterStep
 
 QUANTILES = 1001
 RELEASED = "checkpoint"
@@ -55,10 +51,14 @@ def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -
         resume: Go on from the latest resumable state in ``config.out``.
         progress: Show a progress bar, and not a line after each validation.
 
+    Several devices train as one would, each on its share of every batch: Lightning starts this
+    program anew for each but the first, and those processes end here.
+
     Returns:
         The released checkpoint's folder, or ``None`` where the run was interrupted.
 
     Raises:
+        SystemExit: With code 0, in the processes of all devices but the first.
         CorpusError: The corpus cannot be read, or a split of it is empty.
         CheckpointError: There is nothing to resume from, or it belongs to another configuration or
             corpus.
@@ -72,21 +72,22 @@ def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -
     for split in ("train", "validation"):
         if len(corpus.split(split)) == 0:
             raise CorpusError(f"{config.corpus}: no melodies in its {split} split")
-    torch.set_num_threads(config.threads or os.cpu_count() or 1)
     contrast = Contrast(config.contrast, corpus)
     torch.manual_seed(config.seed)
     module = MelodyTraining(config, corpus, contrast)
     data = CorpusData(config, corpus, contrast)
+    stop = StopAfterStep(config.log_every)
     started = time.monotonic()
     with _quiet():
         try:
-            trainer = _trainer(config, corpus, out, progress)
+            trainer = _trainer(config, corpus, out, stop, progress)
         except (ValueError, TypeError, MisconfigurationException) as error:
             reason = str(error).splitlines()[0]
             raise UsageError(f"accelerator, devices or precision: {reason}") from error
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "config.yaml").write_text(yaml.safe_dump(config.to_dict(), sort_keys=False))
-        with _stop_after_step(trainer):
+        if trainer.is_global_zero:
+            out.mkdir(parents=True, exist_ok=True)
+            (out / "config.yaml").write_text(yaml.safe_dump(config.to_dict(), sort_keys=False))
+        with stop.listening(trainer):
             try:
                 trainer.fit(module, data, ckpt_path=state, weights_only=True)
             except SIGTERMException:
@@ -94,19 +95,33 @@ def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -
                 pass
             except SystemExit as end:
                 # So Lightning ends when an interrupt comes twice.
-                raise KeyboardInterrupt from end
-        if trainer.global_step < config.steps:
+                if trainer.is_global_zero:
+                    raise KeyboardInterrupt from end
+                raise
+            except SeqmelodyError as error:
+                # All processes meet it; one tells of it.
+                if trainer.is_global_zero:
+                    raise
+                sys.exit(error.exit_code)
+        done = trainer.global_step >= config.steps
+        if done:
+            [measured] = trainer.validate(module, data, verbose=False)
+        else:
             trainer.save_checkpoint(out / RESUMABLE / f"step={trainer.global_step}.ckpt")
-            return None
-        [measured] = trainer.validate(module, data, verbose=False)
     if not trainer.is_global_zero:
+        # The first process goes on alone: it alone releases, reports, and does what the caller's
+        # program does next, which Lightning had started anew for each of the others.
+        sys.exit(0)
+    if not done:
         return None
     # A resumed run does not know how long it took before.
     seconds = None if resume else round(time.monotonic() - started, 1)
     return _release(config, corpus, module, measured, seconds, out / RELEASED)
 
 
-def _trainer(config: TrainConfig, corpus: Corpus, out: Path, progress: bool) -> L.Trainer:
+def _trainer(
+    config: TrainConfig, corpus: Corpus, out: Path, stop: StopAfterStep, progress: bool
+) -> L.Trainer:
     callbacks: list[L.Callback] = [
         # The new state is written before the old one is removed: a kill leaves one of them whole.
         ModelCheckpoint(
@@ -119,6 +134,7 @@ def _trainer(config: TrainConfig, corpus: Corpus, out: Path, progress: bool) -> 
         LearningRateMonitor("step"),
         Throughput(config.log_every),
         PianoRolls(corpus),
+        stop,
     ]
     callbacks.append(
         TQDMProgressBar(refresh_rate=config.log_every) if progress else ProgressLines()
@@ -227,38 +243,17 @@ def _score_quantiles(model: MelodyModel, corpus: Corpus) -> NDArray[np.float32]:
 
 
 @contextmanager
-def _stop_after_step(trainer: L.Trainer) -> Iterator[None]:
-    """An interrupt or termination lets the step at hand end; a second one ends it at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        if trainer.should_stop:
-            raise KeyboardInterrupt
-        trainer.should_stop = True
-        sys.stderr.write("\nstopping after this step and a validation; once more to stop at once\n")
-
-    before: dict[signal.Signals, Any] = {
-        number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
 def _quiet() -> Iterator[None]:
     """Keeps Lightning's notices of hardware and of the loaders' workers off the screen."""
-    log = logging.getLogger("lightning.pytorch")
-    level = log.level
-    log.setLevel(logging.WARNING)
+    logs = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             for category in (UserWarning, FutureWarning, DeprecationWarning):
                 warnings.filterwarnings("ignore", category=category, module="lightning")
             yield
     finally:
-        log.setLevel(level)
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)

@@ -1,0 +1,67 @@
+"""Several processes share the work on each batch, and train as one process would.
+
+Every process forms the same batch and draws the same spoiled copies, which is cheap, and scores its
+share of them. The scores of all processes (a few hundred numbers) are then put together in each, so
+that every process computes the very loss of the whole batch, comparisons across melodies included.
+The size of a step, its loss and its gradient thus do not hinge on the number of processes; dropout
+does, since each process draws its own.
+
+Shapes: B melodies of the whole batch, S of them in the share of this process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, distributed
+
+from seqmelody.batching import Batch
+from seqmelody.model import MelodyModel
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of all melodies in a batch, whichever process scored them.
+
+    Attributes:
+        score_B: As the model gave them. Gradients flow into those of this process alone, and are
+            so scaled that their mean over the processes is the gradient of the whole batch.
+    """
+
+    score_B: Tensor
+
+
+def share_of(length_B: Tensor, rank: int, processes: int) -> Tensor:
+    """The rows that a process scores, ``(S,)``: like numbers of rows, and of notes.
+
+    Args:
+        length_B: Notes of each melody, ``(B,)``.
+        rank: Number of the process.
+        processes: How many there are.
+    """
+    return length_B.argsort(stable=True)[rank::processes]
+
+
+def shared_scores(model: MelodyModel, batch: Batch) -> Scores:
+    """Scores a batch together with the other processes of the run, if there are any.
+
+    Args:
+        model: The same in all processes.
+        batch: The same in all processes.
+    """
+    if not distributed.is_initialized() or distributed.get_world_size() == 1:
+        return Scores(model(batch).score_B)
+    processes = distributed.get_world_size()
+    own_S = share_of(batch.length_B, distributed.get_rank(), processes)
+    place_S = own_S
+    if len(own_S) == 0:
+        # Fewer melodies than processes. DistributedDataParallel waits for a gradient of each
+        # process, so this one scores some melody, and puts the score where nobody looks.
+        own_S, place_S = own_S.new_zeros(1), own_S.new_full((1,), len(batch))
+    score_S = model(batch[own_S]).score_B
+    # All others' scores arrive without their gradients, which stay with the process they belong to.
+    score_B = score_S.new_zeros(len(batch) + 1).index_copy(0, place_S, score_S.detach())
+    distributed.all_reduce(score_B)
+    # DistributedDataParallel takes the mean over processes where the sum is due. The value stays.
+    score_S = score_S + (processes - 1) * (score_S - score_S.detach())
+    return Scores(score_B.index_copy(0, place_S, score_S)[:-1])
