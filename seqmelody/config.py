@@ -131,7 +131,8 @@ class TrainConfig:
     steps: int = 10_000
     """Optimizer steps."""
     tokens_per_batch: int = 1024
-    """Most notes of the melodies in a step, padding counted, their spoiled copies not."""
+    """Most notes of the melodies in a step, padding counted, their spoiled copies not; several
+    devices share them."""
     seed: int = 0
     """Decides the weights at the start, the order of the melodies, and how they are spoiled."""
     validate_every: int = 500
@@ -147,11 +148,12 @@ class TrainConfig:
     accelerator: str = "auto"
     """As Lightning's: auto, cpu, gpu, ..."""
     devices: int | str = "auto"
-    """As Lightning's: how many devices; more than one trains with DDP. On the CPU auto is one."""
+    """As Lightning's: how many devices; more than one trains with DDP, each on its share of every
+    batch. On the CPU auto is one."""
     precision: str = "32-true"
     """As Lightning's: 32-true, bf16-mixed, ..."""
     threads: int = 0
-    """Threads of a training process; 0 is one for each core."""
+    """Threads of a training process; 0 is one for each core, shared by the devices."""
 
     def __post_init__(self) -> None:
         least = {"steps": 1, "tokens_per_batch": 1, "validate_every": 1, "log_every": 1}

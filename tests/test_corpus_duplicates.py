@@ -101,6 +101,26 @@ def test_variants_share_a_group(kind, tmp_path):
     assert np.unique(found).size == len(pitches) - 1
 
 
+@pytest.mark.parametrize("reference_notes", [600, 150, 40, 1])
+def test_variants_share_a_group_in_a_large_corpus_too(reference_notes, tmp_path, monkeypatch):
+    # Runs of 9, 10, 11 and 14 intervals: what tells them apart must reach beyond the eighth.
+    monkeypatch.setattr(duplicates, "_REFERENCE_NOTES", reference_notes)
+    original = TUNES["greensleeves"].pitch.astype(np.uint8)
+    others = [random_melody(seed) for seed in range(30)]
+    found = groups_of([original, *others, original + 3], tmp_path)
+    assert found.tolist() == [*range(31), 0]
+
+
+def test_a_run_is_its_last_interval_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(duplicates, "_REFERENCE_NOTES", 1)
+    part = random_melody(3, 16)
+    # Runs of eight that leave out the last note are many, those of twelve few.
+    one, other = part.copy(), part.copy()
+    one[-1], other[-1] = part[-2] + 1, part[-2] + 2
+    pitches = [np.tile(one, 8), np.tile(other, 8)]
+    assert groups_of(pitches, tmp_path).tolist() == [0, 1]
+
+
 def test_trills_and_drones_are_no_kinship(tmp_path):
     trill = np.tile(np.array([60, 62], dtype=np.uint8), 12)
     drone = np.full(20, 60, dtype=np.uint8)

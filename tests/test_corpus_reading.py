@@ -4,14 +4,17 @@ import os
 import signal
 import zipfile
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import midi_bytes
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tunes import TUNES
 
 from seqmelody.corpus import reading
-from seqmelody.corpus.reading import ReadSettings, RootedSource, read_all, read_chunk
+from seqmelody.corpus.reading import ReadSettings, RootedSource, melody_id, read_all, read_chunk
 from seqmelody.corpus.reading import rooted_sources as rooted
 from seqmelody.errors import SeqmelodyError
 from seqmelody.midi import MelodyLine, MidiSource
@@ -42,6 +45,18 @@ def test_ids_are_names_below_the_root(tune_folder, tmp_path):
     assert chunk.paths == [source.source.name for source in sources]
 
 
+@given(
+    st.one_of(
+        st.text(st.sampled_from("ab. ~!-/\\:é"), min_size=1, max_size=8),
+        st.text(st.sampled_from("ab./"), min_size=1, max_size=6).map(lambda name: f"{name}.mid"),
+    )
+)
+def test_an_id_is_the_path_without_its_suffix(name):
+    path = PurePath(name)
+    expected = path.with_suffix("") if path.name else path
+    assert melody_id(name) == expected.as_posix()
+
+
 def test_a_chunk_holds_streams_skips_and_failures(tune_folder, tmp_path):
     short = midi_bytes.midi(midi_bytes.notes([(0, 480, 60), (480, 960, 62)]))
     (tmp_path / "short.mid").write_bytes(short)
@@ -55,10 +70,15 @@ def test_a_chunk_holds_streams_skips_and_failures(tune_folder, tmp_path):
     ]
     assert chunk.skipped == [(str(tmp_path / "short.mid"), "fewer than 16 notes")]
     assert chunk.ids == sorted(TUNES)
-    assert chunk.notes == [len(TUNES[id_]) for id_ in chunk.ids]
-    for id_, pitch in zip(chunk.ids, chunk.pitch, strict=True):
-        assert np.array_equal(pitch, TUNES[id_].pitch)
-    assert len(set(chunk.digests)) == len(TUNES)
+    melodies = [TUNES[id_] for id_ in chunk.ids]
+    assert chunk.notes.tolist() == [len(melody) for melody in melodies]
+    assert np.array_equal(chunk.pitch, np.concatenate([melody.pitch for melody in melodies]))
+    assert np.array_equal(chunk.duration, np.concatenate([melody.duration for melody in melodies]))
+    assert np.array_equal(chunk.rest, np.concatenate([melody.rest for melody in melodies]))
+    assert len(chunk.digests) == 16 * len(TUNES)
+    assert len({chunk.digests[at : at + 16] for at in range(0, len(chunk.digests), 16)}) == len(
+        TUNES
+    )
 
 
 def test_what_the_tokenizer_cuts_is_counted(tune_folder):
@@ -71,9 +91,7 @@ def test_what_the_tokenizer_cuts_is_counted(tune_folder):
 def as_dict(chunks):
     return [
         {
-            name: [part.tolist() for part in value]
-            if name in ("pitch", "duration", "rest")
-            else value
+            name: value.tolist() if isinstance(value, np.ndarray) else value
             for name, value in vars(chunk).items()
         }
         for chunk in chunks

@@ -9,6 +9,7 @@ from stand_ins import ScoreBy
 
 from seqmelody.batching import Batch, corpus_batch
 from seqmelody.checkpoint import load_checkpoint
+from seqmelody.corpus import Streams
 from seqmelody.evaluation.transposition import SHIFTS, transposition_task
 
 
@@ -59,7 +60,7 @@ def test_melodies_that_would_leave_the_range_are_left_out(essen_corpus):
     moved[: offsets[10]] += 127 - moved[: offsets[10]].max()
     near_the_edge = types.SimpleNamespace(
         notes=essen_corpus.notes[:20],
-        streams=lambda: (moved, duration[: offsets[20]], rest[: offsets[20]], offsets[:21]),
+        streams=lambda: Streams(moved, duration[: offsets[20]], rest[: offsets[20]], offsets[:21]),
     )
     high_B = corpus_batch(near_the_edge, np.arange(20)).pitch_BL.amax(1)
     scored = []

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqmelody.melody import Melody
+from seqmelody.melody import Melodies, Melody
 
 steps = st.integers(0, 400)
 
@@ -121,6 +121,37 @@ def test_streams_of_different_length_are_refused():
         Melody.from_streams([60, 62], [24, 24], [-1, 0])
     with pytest.raises(ValueError, match="pitch has shape"):
         Melody.from_streams([60], [24, 24], [0, 0])
+
+
+def end_to_end(melodies: list[Melody | None]) -> Melodies:
+    there = [melody for melody in melodies if melody is not None]
+    lengths = [0 if melody is None else len(melody) for melody in melodies]
+    return Melodies(
+        *(
+            np.concatenate([np.zeros(0, np.int32), *(getattr(melody, name) for melody in there)])
+            for name in ("onset", "duration", "pitch", "velocity")
+        ),
+        offsets=np.cumsum([0, *lengths]),
+    )
+
+
+@given(st.lists(st.none() | melodies(8), max_size=6), st.data())
+def test_many_melodies_are_those_they_were_made_of(parts, data):
+    together = end_to_end(parts)
+    assert len(together) == len(parts)
+    chosen = data.draw(st.lists(st.booleans(), min_size=len(parts), max_size=len(parts)))
+    selected = together.select(np.array(chosen, dtype=bool))
+    expected = [part for part, keep in zip(parts, chosen, strict=True) if keep]
+    for many, each in ((together, parts), (selected, expected)):
+        assert many.lengths.tolist() == [0 if part is None else len(part) for part in each]
+        rests = np.split(many.rest, many.offsets[1:-1]) if each else []
+        for number, part in enumerate(each):
+            if part is None:
+                with pytest.raises(ValueError, match="at least one note"):
+                    many[number]
+            else:
+                assert many[number] == part == Melodies.of(part)[0]
+                assert np.array_equal(rests[number], part.rest)
 
 
 def test_repr_says_what_a_reader_needs():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqmelody.melody import Melody
+from seqmelody.melody import Melodies, Melody
 from seqmelody.tokens import Tokenizer, Tokens
 
 caps = st.integers(1, 65535)
@@ -43,6 +43,24 @@ def test_what_the_caps_cut_is_counted_and_the_rest_is_kept(tokenizer, melody):
     assert (again.duration != melody.duration).sum() == tokens.clipped_durations
     assert (again.rest != melody.rest).sum() == tokens.clipped_rests
     assert len(tokens) == len(melody)
+
+
+@given(tokenizers, st.lists(melodies_within(1000, 1000), max_size=6))
+def test_many_melodies_are_encoded_as_each_is(tokenizer, melodies):
+    columns = {
+        name: np.concatenate([np.zeros(0, np.int32), *(getattr(m, name) for m in melodies)])
+        for name in ("onset", "duration", "pitch", "velocity")
+    }
+    offsets = np.cumsum([0, *map(len, melodies)])
+    batch = tokenizer.encode_all(Melodies(**columns, offsets=offsets))
+    assert len(batch) == len(melodies)
+    for number, melody in enumerate(melodies):
+        found, expected = batch[number], tokenizer.encode(melody)
+        for name in ("pitch", "duration", "rest"):
+            assert getattr(found, name).dtype == getattr(expected, name).dtype
+            assert np.array_equal(getattr(found, name), getattr(expected, name))
+        assert found.clipped_durations == expected.clipped_durations
+        assert found.clipped_rests == expected.clipped_rests
 
 
 def test_default_caps_are_two_whole_notes():

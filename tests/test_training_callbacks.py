@@ -95,7 +95,7 @@ def test_a_corpus_with_few_or_no_test_melodies_has_few_or_no_piano_rolls(tune_co
     assert list(draw(PianoRolls(tune_corpus))) == ["notes/0"]
     draw(PianoRolls(tune_corpus)).clear()
     nothing = types.SimpleNamespace(
-        split=lambda name: np.zeros(0, dtype=np.int64), column=lambda name: []
+        split=lambda name: np.zeros(0, dtype=np.int64), iter_column=lambda name: iter([])
     )
     assert draw(PianoRolls(nothing)) == {}
 

@@ -96,7 +96,6 @@ def _rows(paths: Sequence[str], scorer: Scorer, failures: Failures) -> Iterator[
     """Id (maybe of several rows), path, embedding and score of each melody that can be read."""
     from seqmelody.corpus import Corpus
     from seqmelody.corpus.reading import melody_id, rooted_sources, utf8_text
-    from seqmelody.scorer import iter_column
 
     opened = open_corpora(paths, scorer)
     # The ids of what the scorer has drawn and not yet given back; it keeps the order.
@@ -105,7 +104,7 @@ def _rows(paths: Sequence[str], scorer: Scorer, failures: Failures) -> Iterator[
     def items() -> Iterator[Item]:
         for item in opened:
             if isinstance(item, Corpus):
-                ids.append(iter_column(item, "id"))
+                ids.append(item.iter_column("id"))
                 yield item
             else:
                 for source in rooted_sources([item]):

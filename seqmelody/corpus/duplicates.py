@@ -3,7 +3,7 @@
 Two melodies are near-duplicates when the shorter one shares a third of its runs of eight
 intervals with the other, and six at least. Intervals are blind to transposition and rhythm; runs
 are compared once as they are and once with repeated notes merged, since texts of other lengths
-divide notes. Runs of few distinct intervals (trills, a drone) say little, and do not count.
+divide notes. Runs of one or two distinct intervals (trills, a drone) say little, and do not count.
 Near-duplicates, and theirs in turn, form a group.
 
 What two unrelated melodies share by chance grows with the corpus, so the runs grow too: half an
@@ -30,14 +30,12 @@ MIN_SHARED_RUNS = 6
 MIN_SHARE = 1 / 3
 """Of the distinct runs of the shorter melody."""
 
-MIN_DISTINCT_INTERVALS = 3
-"""A run with fewer distinct intervals does not count."""
-
 _REFERENCE_NOTES = 400_000
 """Size of the corpus (Essen) that the figures above were chosen on."""
 
 _NEIGHBOURS = 16
 _PARTITION_RUNS = 1_000_000
+_BUCKET_BITS = 20
 _RUN = np.dtype([("hash", "<u8"), ("melody", "<i4")])
 
 
@@ -51,11 +49,15 @@ def exact_duplicates(digests: NDArray[np.uint64]) -> NDArray[np.int64]:
         Rows, ``(melodies,)``.
     """
     order = np.lexsort((digests[:, 0], digests[:, 1]))  # stable: the first of equals stays first
-    ordered = digests[order]
-    is_first = np.ones(order.size, dtype=bool)
-    is_first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    is_first = np.zeros(order.size, dtype=bool)
+    is_first[:1] = True
+    for half in digests.T:
+        ordered = half[order]
+        is_first[1:] |= ordered[1:] != ordered[:-1]
+    number = np.cumsum(is_first, dtype=np.int32)
+    number -= 1
     first = np.empty(order.size, dtype=np.int64)
-    first[order] = order[np.flatnonzero(is_first)[np.cumsum(is_first) - 1]]
+    first[order] = order[is_first][number]
     return first
 
 
@@ -95,10 +97,18 @@ def near_duplicate_groups(
             found = _runs(pitch[moves], names[moves], length)
             runs.add(found, found["hash"] >> np.uint64(32))
         linked = _link(linked, *_shared_runs(runs, melodies, folder))
-    _, first, group = np.unique(linked[rank], return_index=True, return_inverse=True)
-    numbers = np.empty(first.size, dtype=np.int32)
-    numbers[np.argsort(first)] = np.arange(first.size, dtype=np.int32)
-    return numbers[group]
+    return _numbered(linked[rank])
+
+
+def _numbered(components: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Components numbered from 0 in the order of their first members."""
+    rows = np.arange(components.size, dtype=np.int32)
+    first = np.empty_like(rows)
+    first[components[::-1]] = rows[::-1]  # of those that share a component, the last one stays
+    first = first[components]
+    numbers = np.cumsum(first == rows, dtype=np.int32)
+    numbers -= 1
+    return numbers[first]
 
 
 class _Spill:
@@ -120,14 +130,16 @@ class _Spill:
 
     def add(self, records: NDArray[Any], keys: NDArray[Any]) -> None:
         """Append records; those of equal keys go to the same file."""
-        place = (keys % keys.dtype.type(len(self._files))).astype(np.int64)
-        order = np.argsort(place, kind="stable")
-        bounds = np.searchsorted(place[order], np.arange(len(self._files) + 1))
-        for number, file in enumerate(self._files):
-            part = records[order[bounds[number] : bounds[number + 1]]]
-            if part.size:
+        if self.partitions > 1:
+            place = (keys % keys.dtype.type(self.partitions)).astype(np.uint32)
+            records = records[np.argsort(place, kind="stable")]
+            bounds = np.cumsum(np.bincount(place, minlength=self.partitions)).tolist()
+        else:
+            bounds = [records.size]
+        for file, start, end in zip(self._files, [0, *bounds], bounds, strict=False):
+            if start < end:
                 with file.open("ab") as out:
-                    out.write(part.tobytes())
+                    out.write(records[start:end].data)
 
     def drain(self) -> Iterator[NDArray[Any]]:
         """The files' records, one file after the other; each is then removed."""
@@ -138,23 +150,37 @@ class _Spill:
 
 def _runs(pitch: NDArray[np.uint8], names: NDArray[np.int32], length: int) -> NDArray[np.void]:
     """Hash and melody of each run of ``length`` intervals that says something."""
-    if pitch.size <= length:
+    count = pitch.size - length
+    if count <= 0:
         return np.zeros(0, dtype=_RUN)
-    interval = np.diff(pitch.astype(np.int8))  # keys end at 127, so no difference overflows
+    keys = pitch.astype(np.int8)
+    interval = keys[1:] - keys[:-1]  # keys end at 127, so no difference overflows
     within = names[length:] == names[:-length]
-    windows = np.lib.stride_tricks.sliding_window_view(interval, length)[within]
-    ordered = np.sort(windows, axis=1)
-    telling = (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1) + 1 >= MIN_DISTINCT_INTERVALS
-    windows = windows[telling]
-    hashes = np.zeros(len(windows), dtype=np.uint64)
-    for column in range(length):
+    starts = np.flatnonzero(within & _telling(interval, length))
+    # Eight intervals are eight bytes, and so a number: no two runs of eight share a hash.
+    words = np.ndarray(interval.size - 7, "<u8", interval, strides=(1,))
+    hashes = np.zeros(starts.size, dtype=np.uint64)
+    for place in (*range(0, length - 8, 8), length - 8):
+        hashes ^= hashes >> np.uint64(32)
+        hashes += words[starts + place]
         hashes *= np.uint64(0x9E3779B97F4A7C15)
-        hashes += (windows[:, column] + np.int16(128)).astype(np.uint64)
-        hashes ^= hashes >> np.uint64(29)
-    runs = np.empty(len(windows), dtype=_RUN)
+    runs = np.empty(starts.size, dtype=_RUN)
     runs["hash"] = hashes
-    runs["melody"] = names[:-length][within][telling]
+    runs["melody"] = names[starts]
     return runs
+
+
+def _telling(interval: NDArray[np.int8], length: int) -> NDArray[np.bool_]:
+    """Which runs hold more than two distinct intervals: one between the lowest and the highest."""
+    windows = [interval[place : interval.size - length + 1 + place] for place in range(length)]
+    low, high = windows[0].copy(), windows[0].copy()
+    for window in windows[1:]:
+        np.minimum(low, window, out=low)
+        np.maximum(high, window, out=high)
+    telling = np.zeros(low.size, dtype=bool)
+    for window in windows:
+        telling |= (window != low) & (window != high)
+    return telling
 
 
 def _shared_runs(
@@ -167,33 +193,74 @@ def _shared_runs(
     counts = np.zeros(melodies, dtype=np.int32)
     pairs = _Spill(folder, "pairs", runs.partitions, np.int64)
     for part in runs.drain():
-        ordered = part[np.lexsort((part["melody"], part["hash"]))]
-        new = np.ones(ordered.size, dtype=bool)
-        new[1:] = ordered[1:] != ordered[:-1]
-        hashes, names = ordered["hash"][new], ordered["melody"][new].astype(np.int64)
-        counts += np.bincount(names, minlength=melodies).astype(np.int32)
+        hashes, names = np.ascontiguousarray(part["hash"]), np.ascontiguousarray(part["melody"])
+        # Most runs occur once, and many of these are known before anything is sorted.
+        bucket = (hashes >> np.uint64(64 - _BUCKET_BITS)).astype(np.int64)
+        alone = (np.bincount(bucket) == 1)[bucket]
+        _count(counts, names[alone])
+        hashes, names = hashes[~alone], names[~alone]
+        order = np.argsort(hashes)
+        hashes = hashes[order]
+        run = np.zeros(order.size, dtype=np.int64)
+        np.cumsum(hashes[1:] != hashes[:-1], out=run[1:])
+        # A number for run and melody: far quicker to sort than two columns.
+        held = (run << 32) | names[order]
+        held.sort()
+        held = held[_changes(held)]
+        run, names = held >> 32, held & 0xFFFFFFFF
+        _count(counts, names)
+        ahead = np.arange(run.size)
         for step in range(1, _NEIGHBOURS + 1):
-            same = np.flatnonzero(hashes[step:] == hashes[:-step])
-            if not same.size:
+            # Who shares a run with the one ahead by some steps shares it with those between.
+            ahead = ahead[: np.searchsorted(ahead, run.size - step)]
+            ahead = ahead[run[ahead + step] == run[ahead]]
+            if not ahead.size:
                 break
-            left, right = names[same], names[same + step]
+            left, right = names[ahead], names[ahead + step]
             pairs.add(left * melodies + right, left)
     return counts, pairs.drain()
+
+
+def _count(counts: NDArray[np.int32], names: NDArray[np.integer[Any]]) -> None:
+    np.add.at(counts, names, np.int32(1))  # a number of another type takes fifty times as long
 
 
 def _link(
     linked: NDArray[np.int32], counts: NDArray[np.int32], pairs: Iterator[NDArray[np.int64]]
 ) -> NDArray[np.int32]:
     """Join the pairs that share enough."""
+    found: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
     for part in pairs:
-        distinct, shared = np.unique(part, return_counts=True)
-        left, right = np.divmod(distinct, counts.size)
+        part.sort()
+        first = np.flatnonzero(_changes(part))
+        shared = np.diff(first, append=part.size)
+        left, right = np.divmod(part[first], counts.size)
         needed = np.maximum(
             MIN_SHARED_RUNS, np.ceil(MIN_SHARE * np.minimum(counts[left], counts[right]))
         )
         near = shared >= needed
-        linked = join(linked, left[near], right[near])
-    return linked
+        found.append((left[near].astype(np.int32), right[near].astype(np.int32)))
+        # Joining looks at all melodies: not for each of a thousand parts.
+        if sum(left.size for left, _ in found) > counts.size // 2:
+            linked = _join_all(linked, found)
+            found = []
+    return _join_all(linked, found)
+
+
+def _join_all(
+    linked: NDArray[np.int32], found: list[tuple[NDArray[np.int32], NDArray[np.int32]]]
+) -> NDArray[np.int32]:
+    if not found:
+        return linked
+    left, right = (np.concatenate(ends) for ends in zip(*found, strict=True))
+    return join(linked, left, right)
+
+
+def _changes(ordered: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which entries are the first of their value."""
+    first = np.ones(ordered.size, dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return first
 
 
 def join(

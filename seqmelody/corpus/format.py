@@ -22,13 +22,15 @@ What has no column (format version, tokenizer, counts) lies in the file's key-va
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from seqmelody.corpus.streams import STREAMS, Streams, open_parquet, open_streams
@@ -39,6 +41,7 @@ FORMAT_VERSION = 1
 MELODIES_FILE = "melodies.parquet"
 REPORT_FILE = "report.json"
 SPLITS = ("train", "validation", "test")
+_ITERATED_ROWS = 1024
 FIELDS = (
     pa.field("id", pa.string(), nullable=False),
     pa.field("path", pa.string(), nullable=False),
@@ -220,7 +223,9 @@ class Corpus:
         """
         if name not in SPLITS:
             raise CorpusError(f"{self.folder}: no split {name!r}; there are {', '.join(SPLITS)}")
-        column = self._read("split").dictionary_encode()
+        with self._open() as file:
+            column = file.read(columns=["split"]).column("split").combine_chunks()
+        column = column.dictionary_encode()
         names = column.dictionary.to_pylist()
         if name not in names:
             return np.zeros(0, dtype=np.int64)
@@ -236,11 +241,9 @@ class Corpus:
         Raises:
             CorpusError: No such column; the message names those there are.
         """
-        if name not in self.columns:
-            raise CorpusError(
-                f"{self.folder}: no column {name!r}; there are {', '.join(self.columns)}"
-            )
-        column = self._read(name)
+        self._require_column(name)
+        with self._open() as file:
+            column = file.read(columns=[name]).column(name).combine_chunks()
         if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
             return np.asarray(column.to_numpy(zero_copy_only=False))
         if pa.types.is_boolean(column.type) and not column.null_count:
@@ -248,11 +251,29 @@ class Corpus:
         entries: list[Any] = column.to_pylist()
         return entries
 
-    def _read(self, name: str) -> pa.Array:
+    def iter_column(self, name: str) -> Iterator[Any]:
+        """The entries of a column one after the other, without holding all of them.
+
+        Raises:
+            CorpusError: As ``column``.
+        """
+        self._require_column(name)
+        with self._open() as file:
+            for batch in file.iter_batches(_ITERATED_ROWS, columns=[name]):
+                yield from batch.column(0).to_pylist()
+
+    def _require_column(self, name: str) -> None:
+        if name not in self.columns:
+            raise CorpusError(
+                f"{self.folder}: no column {name!r}; there are {', '.join(self.columns)}"
+            )
+
+    @contextmanager
+    def _open(self) -> Iterator[pq.ParquetFile]:
         with open_parquet(self.folder / MELODIES_FILE) as (key, file):
             if key != self._key:
                 raise CorpusError(f"{self.folder}: the corpus was replaced; open it again")
-            return file.read(columns=[name]).column(name).combine_chunks()
+            yield file
 
 
 def _reopen(folder: Path, digest: str) -> Corpus:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -84,7 +85,9 @@ def read(
 ) -> Found:
     """First pass: read all sources, and put the streams into a temporary file."""
     tally = Tally()
-    notes: list[NDArray[np.int32]] = []
+    # Each grows in one place. A list of small arrays, kept between large ones that come and go,
+    # would leave holes in memory that nothing fits into again.
+    notes = bytearray()
     digests = bytearray()
     ids = bytearray()
     path = working / "read.arrow"
@@ -97,9 +100,9 @@ def read(
         for chunk in read_all(rooted_sources(roots), settings, workers):
             tally.add(chunk)
             bar.update(chunk.sources)
-            digests += b"".join(chunk.digests)
+            digests += chunk.digests
             ids += b"".join(_id_hash(id_) for id_ in chunk.ids)
-            notes.append(np.array(chunk.notes, dtype=np.int32))
+            notes += chunk.notes.tobytes()
             pending.add(chunk)
             if pending.notes >= _BATCH_NOTES:
                 writer.write_batch(pending.take())
@@ -108,7 +111,7 @@ def read(
     return Found(
         tally=tally,
         file=path,
-        notes=np.concatenate([np.zeros(0, dtype=np.int32), *notes]),
+        notes=np.frombuffer(notes, dtype=np.int32),
         digests=np.frombuffer(digests, dtype="<u8").reshape(-1, 2),
         ids=np.frombuffer(ids, dtype="<u8"),
     )
@@ -123,20 +126,20 @@ class _Pending:
 
     def add(self, chunk: Chunk) -> None:
         self.chunks.append(chunk)
-        self.notes += sum(chunk.notes)
+        self.notes += int(chunk.notes.sum())
 
     def take(self) -> pa.RecordBatch:
         chunks, self.chunks, self.notes = self.chunks, [], 0
-        lengths = [length for chunk in chunks for length in chunk.notes]
-        offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
+        lengths = np.concatenate([chunk.notes for chunk in chunks])
+        offsets = np.zeros(lengths.size + 1, dtype=np.int32)
         np.cumsum(lengths, out=offsets[1:])
         columns = {
             "id": [id_ for chunk in chunks for id_ in chunk.ids],
             "path": [path for chunk in chunks for path in chunk.paths],
-            "notes": np.array(lengths, dtype=np.int32),
+            "notes": lengths,
         }
         for name in ("pitch", "duration", "rest"):
-            flat = np.concatenate([array for chunk in chunks for array in getattr(chunk, name)])
+            flat = np.concatenate([getattr(chunk, name) for chunk in chunks])
             columns[name] = pa.ListArray.from_arrays(
                 offsets, pa.array(flat), type=_READ_SCHEMA.field(name).type
             )
@@ -183,21 +186,26 @@ def _suffixes(found: Found, kept: NDArray[np.bool_]) -> dict[int, str]:
     repeats = np.flatnonzero(found.ids[order][1:] == found.ids[order][:-1]) + 1
     if not repeats.size:
         return {}
-    wanted = {int(row) for row in order[repeats]}
-    taken = set(found.ids[rows].tolist())
+    wanted = np.sort(order[repeats])
+    taken = found.ids[order]
+    added: set[int] = set()
     suffixes: dict[int, str] = {}
     counts: Counter[str] = Counter()
     row = 0
     for batch in found.batches():
-        for offset in [row_ - row for row_ in range(row, row + batch.num_rows) if row_ in wanted]:
-            id_ = batch.column("id")[offset].as_py()
+        here = wanted[slice(*np.searchsorted(wanted, (row, row + batch.num_rows)))] - row
+        for offset, id_ in zip(
+            here.tolist(), batch.column("id").take(pa.array(here)).to_pylist(), strict=True
+        ):
             while True:
                 counts[id_] += 1
                 suffix = f"~{counts[id_] + 1}"
                 renamed = int.from_bytes(_id_hash(id_ + suffix), "little")
-                if renamed not in taken:
+                place = int(np.searchsorted(taken, np.uint64(renamed)))
+                is_taken = place < taken.size and int(taken[place]) == renamed
+                if not is_taken and renamed not in added:
                     break
-            taken.add(renamed)
+            added.add(renamed)
             suffixes[row + offset] = suffix
         row += batch.num_rows
     return suffixes
@@ -273,6 +281,7 @@ def write(
     schema = schema.with_metadata(header.to_metadata())
     uses = np.zeros(0 if labels is None else labels.table.num_rows, dtype=np.int64)
     labelled = row = written = 0
+    names = pa.array(SPLITS)
     with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
         for batch in found.batches():
             here = np.flatnonzero(plan.kept[row : row + batch.num_rows])
@@ -283,14 +292,15 @@ def write(
                 # A row that names a repeated melody has found its file, though it is left out.
                 np.add.at(uses, matches[matches >= 0], 1)
             kept = batch.take(pa.array(here))
-            ids = kept.column("id").to_pylist()
-            for place, offset in enumerate(here.tolist()):
-                ids[place] += plan.suffixes.get(row + offset, "")
+            ids = kept.column("id")
+            if plan.suffixes:
+                suffixes = [plan.suffixes.get(row + offset, "") for offset in here.tolist()]
+                ids = pc.binary_join_element_wise(ids, pa.array(suffixes, ids.type), "")
             to = slice(written, written + here.size)
             columns = {name: kept.column(name) for name in _READ_SCHEMA.names}
-            columns["id"] = pa.array(ids)
+            columns["id"] = ids
             columns["group"] = pa.array(plan.group[to])
-            columns["split"] = pa.array(np.array(SPLITS)[plan.split[to]].tolist())
+            columns["split"] = names.take(pa.array(plan.split[to]))
             if labels is not None:
                 rows = matches[here]
                 labelled += int((rows >= 0).sum())

@@ -10,23 +10,32 @@ import hashlib
 import itertools
 import multiprocessing
 import os
+import re
 import signal
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import PurePath
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqmelody.errors import InputError, SeqmelodyError
-from seqmelody.midi import MelodyLine, MidiMelody, MidiSource, iter_sources, read_melody
-from seqmelody.tokens import Tokenizer, Tokens
+from seqmelody.errors import SeqmelodyError
+from seqmelody.midi import (
+    BATCH_SOURCES,
+    MelodyLine,
+    MidiMelodies,
+    MidiSource,
+    iter_sources,
+    read_melodies,
+)
+from seqmelody.tokens import TokenBatch, Tokenizer
 
-CHUNK_SOURCES = 128
+CHUNK_SOURCES = BATCH_SOURCES
 """Sources per task: large enough to hide what sending one costs, small enough to share out."""
 
 _CHUNKS_PER_WORKER = 4
@@ -40,9 +49,13 @@ CHANGES = (
 )
 """What reading counts per melody; the fields of ``MidiMelody``."""
 
+# Names without dots at the beginning, and nothing that a path would tidy.
+_PLAIN = re.compile(r"[\w!~-][\w.!~ -]*(/[\w!~-][\w.!~ -]*)*", re.ASCII)
 
-@dataclass(frozen=True)
-class RootedSource:
+_LINES = ("one track", "several tracks", "skyline of one track", "skyline of several tracks")
+
+
+class RootedSource(NamedTuple):
     """A source, and its name below the path it was found under.
 
     Attributes:
@@ -79,11 +92,11 @@ class Chunk:
         sources: How many there were.
         ids: The melodies' names below their root, without suffix.
         paths: The melodies' source names.
-        notes: Their lengths.
-        pitch: Their pitch streams.
-        duration: Their duration streams.
-        rest: Their rest streams.
-        digests: 16 bytes for each that tell its streams from others.
+        notes: Their lengths, ``(melodies,)``.
+        pitch: Their pitch streams, end to end.
+        duration: Their duration streams, likewise.
+        rest: Their rest streams, likewise.
+        digests: 16 bytes for each that tell its streams from others, end to end.
         failed: Name and reason of each source that could not be read.
         skipped: Name and reason of each melody left out for its length.
         lines: How often each kind of line was read.
@@ -93,34 +106,15 @@ class Chunk:
     sources: int = 0
     ids: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
-    notes: list[int] = field(default_factory=list)
-    pitch: list[NDArray[np.uint8]] = field(default_factory=list)
-    duration: list[NDArray[np.uint16]] = field(default_factory=list)
-    rest: list[NDArray[np.uint16]] = field(default_factory=list)
-    digests: list[bytes] = field(default_factory=list)
+    notes: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    pitch: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    duration: NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))
+    rest: NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))
+    digests: bytes = b""
     failed: list[tuple[str, str]] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     lines: dict[str, int] = field(default_factory=dict)
     changes: dict[str, int] = field(default_factory=dict)
-
-    def add(self, source: RootedSource, read: MidiMelody, tokens: Tokens) -> None:
-        """Append a melody."""
-        self.ids.append(melody_id(source.relative))
-        self.paths.append(utf8_text(source.source.name))
-        self.notes.append(len(tokens))
-        self.pitch.append(tokens.pitch)
-        self.duration.append(tokens.duration)
-        self.rest.append(tokens.rest)
-        streams = tokens.pitch.tobytes() + tokens.duration.tobytes() + tokens.rest.tobytes()
-        self.digests.append(hashlib.blake2b(streams, digest_size=16).digest())
-        tracks = "several tracks" if read.track is None else "one track"
-        skyline = "skyline of " if read.line.startswith("skyline") else ""
-        _add(self.lines, skyline + tracks, 1)
-        for name in CHANGES:
-            _add(self.changes, name, getattr(read, name))
-        _add(self.changes, "clipped_durations", tokens.clipped_durations)
-        _add(self.changes, "clipped_rests", tokens.clipped_rests)
-        _add(self.changes, "melodies_with_warnings", int(bool(read.warnings)))
 
 
 def rooted_sources(paths: Iterable[str | os.PathLike[str]]) -> Iterator[RootedSource]:
@@ -134,6 +128,9 @@ def rooted_sources(paths: Iterable[str | os.PathLike[str]]) -> Iterator[RootedSo
 
 def melody_id(relative: str) -> str:
     """The id of a melody, from its ``RootedSource.relative``: without suffix, with ``/``."""
+    stem, dot, suffix = relative.rpartition(".")
+    if dot and suffix.isalnum() and _PLAIN.fullmatch(stem):
+        return stem  # what a path would make of it, in a tenth of the time
     path = PurePath(relative)
     # The folder "." has no name that a suffix could be taken from.
     return utf8_text((path.with_suffix("") if path.name else path).as_posix())
@@ -141,28 +138,64 @@ def melody_id(relative: str) -> str:
 
 def utf8_text(name: str) -> str:
     """A name that can be written as UTF-8, whatever bytes the file system gave."""
-    return name.encode("utf-8", "backslashreplace").decode()
+    return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode()
 
 
 def read_chunk(sources: Sequence[RootedSource], settings: ReadSettings) -> Chunk:
     """Read and encode some sources; what fails is noted, and stops nothing."""
     chunk = Chunk(sources=len(sources))
-    for source in sources:
-        try:
-            read = read_melody(source.source, line=settings.line)
-        except InputError as error:
-            chunk.failed.append((utf8_text(source.source.name), utf8_text(error.reason)))
-            continue
-        notes = len(read.melody)
-        if notes < settings.min_notes:
-            reason = f"fewer than {settings.min_notes} notes"
-            chunk.skipped.append((utf8_text(source.source.name), reason))
-        elif notes > settings.max_notes:
-            reason = f"more than {settings.max_notes} notes"
-            chunk.skipped.append((utf8_text(source.source.name), reason))
-        else:
-            chunk.add(source, read, settings.tokenizer.encode(read.melody))
+    place = 0
+    for batch in read_melodies([source.source for source in sources], line=settings.line):
+        _add_batch(chunk, sources[place : place + len(batch)], batch, settings)
+        place += len(batch)
     return chunk
+
+
+def _add_batch(
+    chunk: Chunk, sources: Sequence[RootedSource], batch: MidiMelodies, settings: ReadSettings
+) -> None:
+    lengths = batch.melodies.lengths
+    short, long = lengths < settings.min_notes, lengths > settings.max_notes
+    for number in np.flatnonzero(short | long).tolist():
+        name, error = utf8_text(batch.names[number]), batch.errors[number]
+        if error is not None:
+            chunk.failed.append((name, utf8_text(error.reason)))
+        elif short[number]:
+            chunk.skipped.append((name, f"fewer than {settings.min_notes} notes"))
+        else:
+            chunk.skipped.append((name, f"more than {settings.max_notes} notes"))
+    kept = ~(short | long)
+    tokens = settings.tokenizer.encode_all(batch.melodies.select(kept))
+    for number in np.flatnonzero(kept).tolist():
+        chunk.ids.append(melody_id(sources[number].relative))
+        chunk.paths.append(utf8_text(batch.names[number]))
+    chunk.notes = np.concatenate([chunk.notes, lengths[kept].astype(np.int32)])
+    chunk.pitch = np.concatenate([chunk.pitch, tokens.pitch])
+    chunk.duration = np.concatenate([chunk.duration, tokens.duration])
+    chunk.rest = np.concatenate([chunk.rest, tokens.rest])
+    chunk.digests += _digests(tokens)
+    kinds = 2 * batch.made.skyline[kept] + batch.several_tracks()[kept]
+    for kind, count in Counter(kinds.tolist()).items():
+        _add(chunk.lines, _LINES[kind], count)
+    for name in CHANGES:
+        _add(chunk.changes, name, int(getattr(batch.made, name)[kept].sum()))
+    _add(chunk.changes, "clipped_durations", int(tokens.clipped_durations.sum()))
+    _add(chunk.changes, "clipped_rests", int(tokens.clipped_rests.sum()))
+    _add(chunk.changes, "melodies_with_warnings", int(batch.has_warnings()[kept].sum()))
+
+
+def _digests(tokens: TokenBatch) -> bytes:
+    pitch, duration, rest = (
+        stream.tobytes() for stream in (tokens.pitch, tokens.duration, tokens.rest)
+    )
+    offsets = tokens.offsets.tolist()
+    return b"".join(
+        hashlib.blake2b(
+            pitch[start:end] + duration[2 * start : 2 * end] + rest[2 * start : 2 * end],
+            digest_size=16,
+        ).digest()
+        for start, end in itertools.pairwise(offsets)
+    )
 
 
 def read_all(

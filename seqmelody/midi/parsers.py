@@ -10,6 +10,8 @@ in one track chunk; tracks are numbered in the order chunk, channel, program.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
+from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +25,7 @@ if TYPE_CHECKING:
     from miditoolkit import MidiFile
 
 _DRUM_CHANNEL = 9
-_TICK_LIMIT = 2**31
 _MAX_TICKS_PER_QUARTER = 0x7FFF
-
-_Columns = tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]
 
 
 def parse_with_symusic(data: bytes) -> list[TrackNotes]:
@@ -35,18 +34,33 @@ def parse_with_symusic(data: bytes) -> list[TrackNotes]:
     Raises:
         Exception: Whatever symusic raises on broken events.
     """
+    tracks: list[TrackNotes] = []
+    parsed = _symusic_reader()(data).tracks
+    for number in range(len(parsed)):  # its iterator ends with a costly C++ exception
+        track = parsed[number]
+        if notes := track.notes:  # a track may hold nothing but controllers
+            columns = notes.numpy()
+            tracks.append(
+                TrackNotes(
+                    len(tracks),
+                    track.name,
+                    track.is_drum,
+                    columns["time"],
+                    columns["duration"],
+                    columns["pitch"],
+                    columns["velocity"],
+                )
+            )
+    return tracks
+
+
+@cache
+def _symusic_reader() -> Callable[[bytes], Any]:
     # It draws in urllib and half as many modules as NumPy: only who reads pays for that.
     from symusic.core import ScoreTick
 
-    tracks: list[TrackNotes] = []
-    for track in ScoreTick.from_midi(data).tracks:
-        if len(track.notes):  # a track may hold nothing but controllers
-            notes = track.notes.numpy()
-            onset = notes["time"].astype(np.int64)
-            end = onset + notes["duration"]
-            columns = (onset, end, notes["pitch"], notes["velocity"])
-            tracks.append(_track(len(tracks), track.name, track.is_drum, columns))
-    return tracks
+    reader: Callable[[bytes], Any] = ScoreTick.from_midi
+    return reader
 
 
 def parse_with_miditoolkit(data: bytes) -> list[TrackNotes]:
@@ -133,43 +147,33 @@ def tracks_of_midi_file(midi: MidiFile, name: str) -> list[TrackNotes]:
         columns = [np.asarray(column) for column in _columns(instrument.notes)]
         if any(column.dtype.kind not in "iu" for column in columns):
             raise InputError(name, f"instrument {number} has notes that are not whole numbers")
-        onset, end, pitch, velocity = columns
+        _, _, pitch, velocity = columns
         if not (_within(pitch, 0, 127) and _within(velocity, 1, 127)):
             raise InputError(
                 name, f"instrument {number} has pitches beyond 0..127 or velocities beyond 1..127"
             )
+        track = _track(number, str(instrument.name), bool(instrument.is_drum), columns)
         try:
-            track = _track(
-                number,
-                str(instrument.name),
-                bool(instrument.is_drum),
-                (onset, end, pitch, velocity),
-            )
+            tracks.append(track.settled())
         except ValueError as error:
             raise InputError(name, f"instrument {number} has {error}") from error
-        tracks.append(track)
     return tracks
 
 
-def _columns(notes: Any) -> _Columns:
-    return (
+def _columns(notes: Any) -> list[list[int]]:
+    return [
         [note.start for note in notes],
         [note.end for note in notes],
         [note.pitch for note in notes],
         [note.velocity for note in notes],
-    )
+    ]
 
 
 def _within(values: NDArray[Any], low: int, high: int) -> bool:
     return bool(values.min() >= low and values.max() <= high)
 
 
-def _track(number: int, name: str, drums: bool, columns: _Columns) -> TrackNotes:
+def _track(number: int, name: str, drums: bool, columns: Sequence[ArrayLike]) -> TrackNotes:
+    """From onsets, ends, pitches and velocities."""
     onset, end, pitch, velocity = (np.asarray(column, dtype=np.int64) for column in columns)
-    if not (onset[1:] > onset[:-1]).all():
-        order = np.lexsort((velocity, end, pitch, onset))
-        onset, end, pitch, velocity = onset[order], end[order], pitch[order], velocity[order]
-    # A parser that counts ticks in 32 bits shows an overflow as a time before 0.
-    if onset[0] < 0 or (end < onset).any() or end.max() >= _TICK_LIMIT:
-        raise ValueError("times before 0, ends before onsets, or times beyond 2^31 ticks")
-    return TrackNotes(number, name, drums, onset, end, pitch, velocity)
+    return TrackNotes(number, name, drums, onset, end - onset, pitch, velocity)

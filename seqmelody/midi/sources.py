@@ -8,7 +8,7 @@ Not taken for inputs are what macOS adds to archives (``__MACOSX/``, ``._*``), a
 archives, and archives without MIDI that a folder happens to hold.
 """
 
-# ruff: noqa: PTH112, PTH116, PTH118, PTH123, PTH208
+# ruff: noqa: PTH112, PTH116, PTH118
 # Paths stay as they were given, which pathlib would tidy; and os.path.isdir raises nothing.
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ MAX_MIDI_BYTES = 16 * 1024 * 1024
 MIDI_SUFFIXES = (".mid", ".midi", ".kar")
 
 _READ_BYTES = 1 << 18
+
+# Opening a pipe or a device must not wait for what is at its other end. Not all systems have all.
+_OPEN_FLAGS = os.O_RDONLY
+for _flag in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"):
+    _OPEN_FLAGS |= getattr(os, _flag, 0)
 
 
 @dataclass(frozen=True)
@@ -130,32 +135,63 @@ def _or_failed(sources: Iterator[MidiSource], path: str, reason: str) -> Iterato
 def _walk(top: str) -> Iterator[MidiSource]:
     entered: set[tuple[int, int]] = set()
     # A stack and no recursion: a tree may be deeper than Python's stack.
-    pending = [iter((top,))]
+    pending = [iter([(top, True)])]
     while pending:
-        path = next(pending[-1], None)
-        if path is None:
+        path, is_folder = next(pending[-1], ("", False))
+        if not path:
             pending.pop()
-        elif os.path.isdir(path):
+        elif is_folder:
             try:
                 status = os.stat(path)
                 identity = (status.st_dev, status.st_ino)
                 if identity in entered:
                     continue
                 entered.add(identity)
-                names = sorted(name for name in os.listdir(path) if not _is_clutter(name))
+                entries = _list(path)
             except OSError as error:
                 yield _FailedSource(path, f"the folder cannot be read ({one_line(error)})")
                 continue
-            pending.append(iter([os.path.join(path, name) for name in names]))
+            pending.append(entries)
         elif _is_midi(path):
             yield _FileSource(path)
-        elif archives.is_archive(path):
+        else:
             yield from _members(path)
+
+
+def _list(folder: str) -> Iterator[tuple[str, bool]]:
+    """What to look at in a folder, in sorted order: paths, and whether each is a folder itself.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    names: list[str] = []
+    folders: set[str] = set()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if _is_clutter(name):
+                continue
+            if _is_folder(entry):
+                folders.add(name)
+            elif not (_is_midi(name) or archives.is_archive(name)):
+                continue
+            names.append(name)
+    names.sort()
+    # Paths are made one by one: in a folder of a million files they would take 100 MB.
+    beginning = os.path.join(folder, "")
+    return ((beginning + name, name in folders) for name in names)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()  # the folder's own listing tells, so that no file is asked
+    except OSError:
+        return False
 
 
 def _members(path: str) -> Iterator[MidiSource]:
     try:
-        _require_regular_file(path)
+        _require_regular(os.stat(path))
         if archives.is_zip(path):
             for member, index in archives.zip_members(path):
                 if _is_midi(member) and not _is_clutter(member):
@@ -183,9 +219,25 @@ def read_file(path: str, name: str) -> bytes:
         InputError: It cannot be read, or is too large.
     """
     try:
-        _require_regular_file(path)
-        with open(path, "rb") as stream:
-            return read_bounded(stream, name)
+        try:
+            file = os.open(path, _OPEN_FLAGS)
+        except OSError:
+            _require_regular(os.stat(path))  # says more on folders, pipes and devices
+            raise
+        try:
+            status = os.fstat(file)
+            _require_regular(status)
+            size = status.st_size
+            if size <= MAX_MIDI_BYTES:
+                # One byte more than there is: so a file that grows meanwhile is noticed.
+                data = os.read(file, size + 1)
+                if len(data) == size:
+                    return data
+                os.lseek(file, 0, os.SEEK_SET)
+            with open(file, "rb", closefd=False) as stream:
+                return read_bounded(stream, name)
+        finally:
+            os.close(file)
     except (OSError, ValueError) as error:
         raise InputError(name, f"cannot be read ({one_line(error)})") from error
 
@@ -221,13 +273,11 @@ def one_line(error: Exception) -> str:
     return line if len(line) <= 120 else line[:117] + "..."
 
 
-def _require_regular_file(path: str) -> None:
-    """Opening a pipe or a device could wait for ever."""
-    mode = os.stat(path).st_mode
-    if stat.S_ISDIR(mode):
-        raise OSError("it is a folder")
-    if not stat.S_ISREG(mode):
-        raise OSError("it is not a regular file")
+def _require_regular(status: os.stat_result) -> None:
+    """Reading a pipe or a device could wait for ever."""
+    if not stat.S_ISREG(status.st_mode):
+        is_folder = stat.S_ISDIR(status.st_mode)
+        raise OSError("it is a folder" if is_folder else "it is not a regular file")
 
 
 def _is_midi(path: str) -> bool:
@@ -235,5 +285,7 @@ def _is_midi(path: str) -> bool:
 
 
 def _is_clutter(name: str) -> bool:
+    if "__MACOSX" not in name and "._" not in name:
+        return False
     parts = name.split("/")
     return parts[-1].startswith("._") or "__MACOSX" in parts

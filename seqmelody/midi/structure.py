@@ -10,7 +10,7 @@ Follows the *Standard MIDI Files 1.0* specification (MIDI Manufacturers Associat
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from seqmelody.errors import InputError
 
@@ -29,8 +29,7 @@ _FRAME_RATES = {24: (24, 1), 25: (25, 1), 29: (30_000, 1001), 30: (30, 1)}
 _PLACEHOLDER_DIVISION = 480
 
 
-@dataclass(frozen=True)
-class CheckedMidi:
+class CheckedMidi(NamedTuple):
     """Bytes that a parser can take, and what their header says.
 
     Attributes:
@@ -82,9 +81,12 @@ def check_structure(data: bytes, name: str) -> CheckedMidi:
     elif division == 0:
         raise InputError(name, "broken header: 0 ticks per quarter note")
 
-    tracks, as_it_stands = _tracks(data, 8 + header_length, promised, name, warnings)
-    if as_it_stands and header_length == 6 and not warnings:
+    spans, mended = _track_spans(data, 8 + header_length, promised, name, warnings)
+    if not warnings and spans[-1][1] == 14 + 8 * promised + sum([end - at for at, end in spans]):
         return CheckedMidi(data + _PADDING, file_format, ticks_per_quarter)
+    tracks = [data[start:end] for start, end in spans]
+    if mended is not None:
+        tracks[-1] = mended
     header = _HEADER.pack(b"MThd", 6, file_format, len(tracks), division)
     chunks = [_CHUNK.pack(b"MTrk", len(track)) + track for track in tracks]
     whole = b"".join([header, *chunks, _PADDING])
@@ -105,42 +107,39 @@ def _smpte_division(division: int, name: str) -> tuple[int, int]:
     return numerator * ticks_per_frame, 2 * denominator
 
 
-def _tracks(
+def _track_spans(
     data: bytes, position: int, promised: int, name: str, warnings: list[str]
-) -> tuple[list[bytes], bool]:
-    """The content of each promised track chunk, and whether ``data`` holds nothing between them."""
-    tracks: list[bytes] = []
-    only_tracks = True
-    while len(tracks) < promised:
+) -> tuple[list[tuple[int, int]], bytes | None]:
+    """Where the content of each promised track chunk lies; that of the last, if it was mended."""
+    spans: list[tuple[int, int]] = []
+    mended = None
+    while len(spans) < promised:
         if position + _CHUNK.size > len(data):
             raise InputError(
                 name,
-                f"cut short: its header announces {promised} track chunks, only {len(tracks)} are there",
+                f"cut short: its header announces {promised} track chunks, only {len(spans)} are there",
             )
         kind, length = _CHUNK.unpack_from(data, position)
         position += _CHUNK.size
-        content = data[position : position + length]
-        if len(content) < length:
-            last = kind == b"MTrk" and len(tracks) == promised - 1
-            mended = _complete(content, length) if last else None
+        end = position + length
+        if end > len(data):
+            content = data[position:]
+            if kind == b"MTrk" and len(spans) == promised - 1:
+                mended = _complete(content, length)
             if mended is None:
                 raise InputError(
                     name,
                     f"cut short: a chunk announces {length:,} bytes, only {len(content):,} are there",
                 )
-            content = mended
-            only_tracks = False
             warnings.append("the end-of-track event of the last track is missing")
-        elif kind == b"MTrk" and content[-3:] != END_OF_TRACK[1:]:
-            warnings.append(f"track chunk {len(tracks)} does not end with an end-of-track event")
+        elif kind == b"MTrk" and data[end - 3 : end] != END_OF_TRACK[1:]:
+            warnings.append(f"track chunk {len(spans)} does not end with an end-of-track event")
         if kind == b"MTrk":
-            tracks.append(content)
-        else:
-            only_tracks = False
-        position += length
+            spans.append((position, end))
+        position = end
     if data[position : position + 4] == b"MTrk":
         warnings.append(f"holds more track chunks than the {promised} its header announces")
-    return tracks, only_tracks
+    return spans, mended
 
 
 def _complete(content: bytes, length: int) -> bytes | None:

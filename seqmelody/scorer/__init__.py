@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from seqmelody.scorer.chunk import MAX_NOTES
-from seqmelody.scorer.items import Item, Items, iter_column
+from seqmelody.scorer.items import Item, Items
 from seqmelody.scorer.results import Explanation, Score
 from seqmelody.scorer.scorer import Scorer
 
-__all__ = ["MAX_NOTES", "Explanation", "Item", "Items", "Score", "Scorer", "iter_column"]
+__all__ = ["MAX_NOTES", "Explanation", "Item", "Items", "Score", "Scorer"]

@@ -200,7 +200,7 @@ class ItemReader:
                 f"checkpoint reads {self._tokenizer.fingerprint}; prepare the corpus again"
             )
         pitch, duration, rest, offsets = corpus.streams()
-        paths = iter_column(corpus, "path")
+        paths = corpus.iter_column("path")
         start = 0
         while start < len(corpus):
             # As many rows as have some number of notes, but one at least.
@@ -251,23 +251,6 @@ class _OpenSource(MidiSource):
                 raise too_large(self.name)
             return bytes(self.data)
         return read_bounded(self.data, self.name)
-
-
-def iter_column(corpus: Corpus, name: str) -> Iterator[str]:
-    """A column of text of a corpus, without holding all of it.
-
-    Raises:
-        CorpusError: The file is damaged, or holds another corpus than was opened.
-    """
-    from seqmelody.corpus.format import MELODIES_FILE, Header
-    from seqmelody.corpus.streams import open_parquet
-
-    path = corpus.folder / MELODIES_FILE
-    with open_parquet(path) as (_, file):
-        if Header.from_metadata(path, file.metadata.metadata).digest != corpus.digest:
-            raise CorpusError(f"{corpus.folder}: the corpus was replaced; open it again")
-        for batch in file.iter_batches(_CORPUS_ROWS, columns=[name]):
-            yield from batch.column(0).to_pylist()
 
 
 def _as_items(items: Any) -> Iterable[Any]:

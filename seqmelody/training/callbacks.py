@@ -67,9 +67,10 @@ class PianoRolls(L.Callback):
 
     def __init__(self, corpus: Corpus, melodies: int = 4) -> None:
         rows = corpus.split("test")
-        chosen = np.random.default_rng(0).permutation(rows)[:melodies]
-        self._ids = [corpus.column("id")[row] for row in chosen]
-        self._tokens = [corpus.tokens(int(row)) for row in chosen]
+        chosen = np.random.default_rng(0).permutation(rows)[:melodies].tolist()
+        ids = {row: id_ for row, id_ in enumerate(corpus.iter_column("id")) if row in chosen}
+        self._ids = [ids[row] for row in chosen]
+        self._tokens = [corpus.tokens(row) for row in chosen]
         self._melodies = [corpus.tokenizer.decode(tokens) for tokens in self._tokens]
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
