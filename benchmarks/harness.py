@@ -126,7 +126,7 @@ class _Process:
         if side.threads is not None:
             environment["OMP_NUM_THREADS"] = str(side.threads)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.side", side.function, json.dumps(side.settings)],
+            [sys.executable, "-m", "benchmarks.side", side.function],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -137,6 +137,12 @@ class _Process:
             # Ctrl-C is for the parent, which then ends this and all that it has started.
             start_new_session=True,
         )
+        # Not as an argument: a list of files may be longer than those can be.
+        self._write(json.dumps(side.settings))
+
+    def _write(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
 
     def wait(self) -> dict[str, Any]:
         """Its next answer."""
@@ -151,8 +157,7 @@ class _Process:
 
     def round(self) -> dict[str, Any]:
         """Has one round run; waits until it has answered, and stands ready for the next."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("round\n")
+        self._write("round")
         answer = self.wait()
         self.wait()
         return answer

@@ -1,9 +1,9 @@
 """One side of a comparison, in a process of its own.
 
-``interleave`` in ``benchmarks.harness`` starts ``python -m benchmarks.side MODULE:FUNCTION JSON``,
-waits until it has set itself up, and asks for one round at a time, so that the sides of a
-comparison take turns. The function is called with a ``Rounds`` and with the settings that the JSON
-holds; it sets itself up, and then
+``interleave`` in ``benchmarks.harness`` starts ``python -m benchmarks.side MODULE:FUNCTION``, writes
+a line of JSON to it, waits until it has set itself up, and asks for one round at a time, so that the
+sides of a comparison take turns. The function is called with a ``Rounds`` and with the settings that
+the JSON holds; it sets itself up, and then
 
     while rounds.next():
         ...
@@ -54,7 +54,7 @@ def main() -> None:
     module, function = sys.argv[1].split(":")
     rounds = Rounds()
     try:
-        getattr(importlib.import_module(module), function)(rounds, **json.loads(sys.argv[2]))
+        getattr(importlib.import_module(module), function)(rounds, **json.loads(sys.stdin.readline()))
     except KeyboardInterrupt:
         sys.exit(130)
 

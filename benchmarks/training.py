@@ -95,10 +95,6 @@ def scratch_folder(setting: Setting) -> str:
 
 def ours(rounds: Rounds, corpus: str, steps: int, scratch: str, **config: Any) -> None:
     """``seqmelody train``, held between rounds by a callback."""
-    from seqmelody.cli.train import spin_briefly
-
-    # As the command does.
-    spin_briefly()
     import lightning as L
 
     from seqmelody.config import TrainConfig

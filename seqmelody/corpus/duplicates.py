@@ -39,7 +39,7 @@ _BUCKET_BITS = 20
 _RUN = np.dtype([("hash", "<u8"), ("melody", "<i4")])
 
 
-def exact_duplicates(digests: NDArray[np.uint64]) -> NDArray[np.int64]:
+def exact_duplicates(digests: NDArray[np.uint64]) -> NDArray[np.int32]:
     """For each melody the first one with the same streams; itself if it is the first.
 
     Args:
@@ -56,8 +56,8 @@ def exact_duplicates(digests: NDArray[np.uint64]) -> NDArray[np.int64]:
         is_first[1:] |= ordered[1:] != ordered[:-1]
     number = np.cumsum(is_first, dtype=np.int32)
     number -= 1
-    first = np.empty(order.size, dtype=np.int64)
-    first[order] = order[is_first][number]
+    first = np.empty(order.size, dtype=np.int32)
+    first[order] = order[is_first].astype(np.int32)[number]
     return first
 
 

@@ -31,6 +31,7 @@ from seqmelody.corpus.splits import assign_splits
 _BATCH_NOTES = 250_000
 """Notes in memory at a time, and in a row group of the Parquet file."""
 
+_DIGEST_ROWS = 1 << 16
 _SHOWN_NAMES = 20
 _READ_SCHEMA = pa.schema([field for field in FIELDS if field.name not in ("split", "group")])
 
@@ -73,7 +74,7 @@ class Plan:
         suffixes: What is added to the ids of some melodies read, by row.
     """
 
-    first: NDArray[np.int64]
+    first: NDArray[np.int32]
     kept: NDArray[np.bool_]
     group: NDArray[np.int32]
     split: NDArray[np.int8]
@@ -150,14 +151,15 @@ def plan(found: Found, working: Path, seed: int) -> Plan:
     """Second pass: exact duplicates, groups of near-duplicates, splits, unique ids."""
     first = exact_duplicates(found.digests)
     kept = first == np.arange(first.size)
+    digests = found.digests[kept]
     group = near_duplicate_groups(
-        _Pitches(found, kept), found.digests[kept], int(found.notes[kept].sum()), working
+        _Pitches(found, kept), digests, int(found.notes[kept].sum()), working
     )
     return Plan(
         first=first,
         kept=kept,
         group=group,
-        split=assign_splits(group, found.digests[kept, 0], seed),
+        split=assign_splits(group, digests[:, 0], seed),
         suffixes=_suffixes(found, kept),
     )
 
@@ -181,13 +183,13 @@ class _Pitches:
 
 def _suffixes(found: Found, kept: NDArray[np.bool_]) -> dict[int, str]:
     """What makes the ids of melodies below several roots unique."""
+    taken = np.sort(found.ids[kept])
+    if not (taken[1:] == taken[:-1]).any():
+        return {}
     rows = np.flatnonzero(kept)
     order = rows[np.argsort(found.ids[rows], kind="stable")]
-    repeats = np.flatnonzero(found.ids[order][1:] == found.ids[order][:-1]) + 1
-    if not repeats.size:
-        return {}
+    repeats = np.flatnonzero(taken[1:] == taken[:-1]) + 1
     wanted = np.sort(order[repeats])
-    taken = found.ids[order]
     added: set[int] = set()
     suffixes: dict[int, str] = {}
     counts: Counter[str] = Counter()
@@ -245,8 +247,12 @@ def summary(found: Found, plan: Plan) -> dict[str, Any]:
 def digest(found: Found, plan: Plan, labels: Labels | None) -> str:
     """Tells the content of one corpus from that of another."""
     content = hashlib.blake2b(digest_size=8)
-    for column in (found.digests[plan.kept], found.ids[plan.kept], plan.group, plan.split):
-        content.update(np.ascontiguousarray(column).tobytes())
+    for column in (found.digests, found.ids):
+        for start in range(0, plan.kept.size, _DIGEST_ROWS):
+            here = slice(start, start + _DIGEST_ROWS)
+            content.update(column[here][plan.kept[here]].tobytes())
+    content.update(plan.group.tobytes())
+    content.update(plan.split.tobytes())
     content.update(repr(sorted(plan.suffixes.items())).encode())
     content.update(b"" if labels is None else labels.content)
     return content.hexdigest()

@@ -106,8 +106,8 @@ class LineBatch:
     def _possible(self, lines: Lines, sources: _Ints) -> tuple[Lines, _Ints]:
         """The lines whose times are possible; the others become errors."""
         impossible = impossible_times(lines.onset, lines.end)
-        last = np.repeat(MAX_QUARTERS * lines.ticks // lines.ticks_per, lines.lengths)
-        beyond = lines.end > last
+        last = MAX_QUARTERS * lines.ticks // lines.ticks_per
+        beyond = lines.end > last.repeat(lines.lengths)
         if not (impossible.any() or beyond.any()):
             return lines, sources
         line = np.repeat(np.arange(sources.size), lines.lengths)

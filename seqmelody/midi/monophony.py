@@ -122,8 +122,9 @@ def make_monophonic(lines: Lines, *, skyline: bool) -> MonophonicLines:
     count = _Counter(lengths.size)
     notes, dropped = _untangle(notes, lengths, count, skyline=skyline)
     line, onset_steps, end_steps = notes.line, notes.onset_steps, notes.end_steps
-    lengths = count(line)
-    starts = _starts(lengths)
+    if line.size < lines.onset.size:
+        lengths = count(line)
+        starts = _starts(lengths)
     np.maximum(end_steps, onset_steps + 1, out=end_steps)
     gap = notes.onset[1:] - notes.end[:-1]
     # Where a tick is longer than a grid step, a gap of one tick is a rest.
@@ -219,7 +220,7 @@ def _untangle(
 
 def _starts(lengths: _Ints) -> _Ints:
     """Where each part begins, if the parts lie one behind the other."""
-    starts = np.cumsum(lengths)
+    starts: _Ints = lengths.cumsum()
     starts -= lengths
     return starts
 

@@ -173,9 +173,9 @@ def _list(folder: str) -> Iterator[tuple[str, bool]]:
                 continue
             if _is_folder(entry):
                 folders.add(name)
-            elif not (_is_midi(name) or archives.is_archive(name)):
-                continue
-            names.append(name)
+                names.append(name)
+            elif _is_midi(name) or archives.is_archive(name):
+                names.append(name)
     names.sort()
     # Paths are made one by one: in a folder of a million files they would take 100 MB.
     beginning = os.path.join(folder, "")
