@@ -54,7 +54,9 @@ def main() -> None:
     module, function = sys.argv[1].split(":")
     rounds = Rounds()
     try:
-        getattr(importlib.import_module(module), function)(rounds, **json.loads(sys.stdin.readline()))
+        getattr(importlib.import_module(module), function)(
+            rounds, **json.loads(sys.stdin.readline())
+        )
     except KeyboardInterrupt:
         sys.exit(130)
 
