@@ -28,6 +28,10 @@ HELD_OUT_KINDS = ("retrograde", "markov_3")
 """Kinds for testing only: they tell whether a model learnt music or learnt the kinds."""
 
 
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+"""Of the arithmetic in training; the weights are float32 in all of them."""
+
+
 @dataclass(frozen=True)
 class ConvGRUConfig:
     """Sizes of the model."""
@@ -151,7 +155,7 @@ class TrainConfig:
     """As Lightning's: how many devices; more than one trains with DDP, each on its share of every
     batch. On the CPU auto is one."""
     precision: str = "32-true"
-    """As Lightning's: 32-true, bf16-mixed, ..."""
+    """32-true, bf16-mixed or 16-mixed, as Lightning calls them."""
     threads: int = 0
     """Threads of a training process; 0 is one for each core, shared by the devices."""
 
@@ -161,6 +165,10 @@ class TrainConfig:
         for name, smallest in least.items():
             if getattr(self, name) < smallest:
                 raise ValueError(f"{name} must be at least {smallest}, not {getattr(self, name)}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision!r}"
+            )
         if self.seed >= 2**63:
             raise ValueError(f"seed must be below 2**63, not {self.seed}")
 

@@ -199,12 +199,19 @@ def test_an_interrupted_run_says_how_to_go_on(capsys, written, monkeypatch):
 
 @pytest.mark.parametrize(
     "options",
-    [["--accelerator", "nonsense"], ["--precision", "nonsense"], ["--devices", "-3"]],
+    [["--accelerator", "nonsense"], ["--devices", "-3"]],
     ids=" ".join,
 )
 def test_what_the_trainer_refuses_is_one_line_and_leaves_no_run(capsys, written, tmp_path, options):
     reason = error_of(capsys, "--config", str(written), *options)
-    assert "accelerator, devices or precision" in reason
+    assert "accelerator or devices" in reason
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("precision", ["nonsense", "bf16-true", "16"])
+def test_only_precisions_that_work_are_taken(capsys, written, tmp_path, precision):
+    reason = error_of(capsys, "--config", str(written), "--precision", precision)
+    assert "precision must be one of 32-true, bf16-mixed, 16-mixed" in reason
     assert not (tmp_path / "run").exists()
 
 

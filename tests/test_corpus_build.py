@@ -434,7 +434,8 @@ def test_interrupted_from_the_keyboard(essen, tmp_path):
     _, err = process.communicate(timeout=30)
     assert process.returncode != 0
     assert "Traceback" not in err
-    assert not out.exists()
+    # The signal may come when all is in place already.
+    assert not out.exists() or len(Corpus.open(out)) > 0
 
 
 def test_no_torch_is_imported():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,6 +60,16 @@ def test_what_stands_on_padding_changes_nothing(drawn):
     with torch.inference_mode():
         one, other = gru(hidden_LBD, mask_LB), gru(other_LBD, mask_LB)
     assert torch.equal(one[mask_LB], other[mask_LB])
+
+
+@given(inputs(), st.integers(1, 30))
+def test_long_melodies_go_in_pieces_where_no_gradient_is_needed(drawn, notes_at_once):
+    gru, hidden_LBD, mask_LB = drawn
+    with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
+        patch.setattr("seqmelody.model.recurrence.NOTES_AT_ONCE", notes_at_once)
+        pieces = gru(hidden_LBD, mask_LB)
+    whole = gru.by_torch(hidden_LBD, mask_LB)
+    assert torch.allclose(pieces[mask_LB], whole[mask_LB], rtol=1e-9, atol=1e-9)
 
 
 def test_mixed_precision_goes_by_torch():

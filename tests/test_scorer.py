@@ -8,6 +8,7 @@ import sys
 import tarfile
 import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -135,6 +136,8 @@ def test_threads_leave_the_callers_torch_as_it_was(checkpoint_folder):
     before = torch.get_num_threads()
     Scorer.load(checkpoint_folder, threads=2).score([random_melody(3000, s) for s in range(4)])
     assert torch.get_num_threads() == before
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == before
 
 
 def test_results_come_before_all_items_are_read(scorer):

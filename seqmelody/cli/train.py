@@ -111,7 +111,14 @@ def _fault(config_file: str) -> UsageError | None:
 
 def run_raw(argv: list[str]) -> int:
     """Runs the command on its unparsed arguments."""
+    import os
+    import signal
     import sys
+
+    if int(os.environ.get("LOCAL_RANK", "0")) > 0:
+        # One of several processes of a run: the first one ends them all, and were this one to end
+        # before, Lightning would kill the first. Once training, all listen again.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     config, resume = parse(argv)
 

@@ -17,6 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+NOTES_AT_ONCE = 8192
+"""Notes of a batch that are worked on at once where no gradients are needed: bounded memory."""
+
 _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 _tanh_backward = torch.ops.aten.tanh_backward.grad_input
 
@@ -85,36 +88,36 @@ class _BothDirections(torch.autograd.Function):
         input_bias: Tensor,
         state_bias: Tensor,
     ) -> Tensor:
-        L, B, D = hidden_LBD.shape
+        L, B, _ = hidden_LBD.shape
         H = state_weight.shape[2]
         bias = input_bias.clone()
         bias[:, : 2 * H] += state_bias[:, : 2 * H]
-        input_2LBD = torch.stack([hidden_LBD, hidden_LBD.flip(0)])
-        gates_2LBH = torch.baddbmm(
-            bias[:, None], input_2LBD.view(2, L * B, D), input_weight.mT
-        ).view(2, L, B, 3 * H)
-        # U_n h + b_n of each step.
-        recalled_2LBH = hidden_LBD.new_empty(2, L, B, H)
-        state_2LBH = hidden_LBD.new_empty(2, L + 1, B, H)
-        state_2LBH[:, 0] = 0
-        rz_weight, n_weight = state_weight.mT.split_with_sizes([2 * H, H], dim=2)
-        n_bias = state_bias[:, None, 2 * H :]
         held = _held(mask_LB)
-
-        state_2BH, *states = state_2LBH.unbind(1)
-        steps = zip(*_by_step(gates_2LBH), recalled_2LBH.unbind(1), states, strict=True)
-        for step, (rz_2BH, r_2BH, z_2BH, n_2BH, recalled_2BH, next_2BH) in enumerate(steps):
-            rz_2BH.baddbmm_(state_2BH, rz_weight).sigmoid_()
-            torch.baddbmm(n_bias, state_2BH, n_weight, out=recalled_2BH)
-            n_2BH.addcmul_(r_2BH, recalled_2BH).tanh_()
-            state_2BH = torch.lerp(n_2BH, state_2BH, z_2BH, out=next_2BH)
-            if step < len(held):
-                state_2BH[1] *= held[step]
-
-        ctx.save_for_backward(
-            input_2LBD, gates_2LBH, recalled_2LBH, state_2LBH, mask_LB, input_weight, state_weight
-        )
-        return torch.cat([state_2LBH[0, 1:], state_2LBH[1, 1:].flip(0)], dim=2)
+        out_LBH = hidden_LBD.new_empty(L, B, 2 * H)
+        state_2BH = hidden_LBD.new_zeros(2, B, H)
+        # Without gradients nothing but the states outlives a piece of a long melody.
+        learns = any(ctx.needs_input_grad)
+        piece = L if learns else max(1, NOTES_AT_ONCE // B)
+        for first in range(0, L, piece):
+            end = min(L, first + piece)
+            input_2LBD = torch.stack(
+                [hidden_LBD[first:end], hidden_LBD[L - end : L - first].flip(0)]
+            )
+            gates_2LBH, recalled_2LBH, state_2LBH = _advance(
+                input_2LBD,
+                state_2BH,
+                held[first:end],
+                (input_weight, state_weight, bias, state_bias),
+            )
+            out_LBH[first:end, :, :H] = state_2LBH[0, 1:]
+            out_LBH[L - end : L - first, :, H:] = state_2LBH[1, 1:].flip(0)
+            state_2BH = state_2LBH[:, -1]
+        if learns:
+            ctx.save_for_backward(
+                *(input_2LBD, gates_2LBH, recalled_2LBH, state_2LBH),
+                *(mask_LB, input_weight, state_weight),
+            )
+        return out_LBH
 
     @staticmethod
     @once_differentiable
@@ -179,6 +182,44 @@ class _BothDirections(torch.autograd.Function):
             grad_input_bias,
             grad_state_bias,
         )
+
+
+def _advance(
+    input_2LBD: Tensor, start_2BH: Tensor, held: list[Tensor], weights: tuple[Tensor, ...]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Both directions from one state on.
+
+    Args:
+        input_2LBD: What each direction reads, in the order in which it reads.
+        start_2BH: The states to begin with.
+        held: Of the first steps, see ``_held``.
+        weights: Of the input and of the state, then the biases; those of r and z stand in the first.
+
+    Returns:
+        The gates r, z, n; ``U_n h + b_n``; and the states, with that before the first step.
+    """
+    input_weight, state_weight, bias, state_bias = weights
+    _, L, B, D = input_2LBD.shape
+    H = state_weight.shape[2]
+    gates_2LBH = torch.baddbmm(bias[:, None], input_2LBD.view(2, L * B, D), input_weight.mT).view(
+        2, L, B, 3 * H
+    )
+    recalled_2LBH = input_2LBD.new_empty(2, L, B, H)
+    state_2LBH = input_2LBD.new_empty(2, L + 1, B, H)
+    state_2LBH[:, 0] = start_2BH
+    rz_weight, n_weight = state_weight.mT.split_with_sizes([2 * H, H], dim=2)
+    n_bias = state_bias[:, None, 2 * H :]
+
+    state_2BH, *states = state_2LBH.unbind(1)
+    steps = zip(*_by_step(gates_2LBH), recalled_2LBH.unbind(1), states, strict=True)
+    for step, (rz_2BH, r_2BH, z_2BH, n_2BH, recalled_2BH, next_2BH) in enumerate(steps):
+        rz_2BH.baddbmm_(state_2BH, rz_weight).sigmoid_()
+        torch.baddbmm(n_bias, state_2BH, n_weight, out=recalled_2BH)
+        n_2BH.addcmul_(r_2BH, recalled_2BH).tanh_()
+        state_2BH = torch.lerp(n_2BH, state_2BH, z_2BH, out=next_2BH)
+        if step < len(held):
+            state_2BH[1] *= held[step]
+    return gates_2LBH, recalled_2LBH, state_2LBH
 
 
 def _by_step(gates_2LBH: Tensor) -> Iterator[tuple[Tensor, ...]]:

@@ -17,7 +17,7 @@ FEW_PITCHES = 3
 """A melody of fewer distinct pitches gets a warning: the model learnt to tell melodies from
 corrupted ones, and no corruption makes a melody as dull as that."""
 MAX_NOTES = 200_000
-"""A longer melody is refused: the model would need more than 600 MB of memory for it."""
+"""A longer melody is refused: the model would need more than 400 MB of memory for it."""
 
 
 @dataclass(frozen=True, eq=False)

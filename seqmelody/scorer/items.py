@@ -49,6 +49,7 @@ _CHUNK_NOTES = 262_144
 _DRAWN_BYTES = 1 << 25
 """Items that carry their data are drawn no further ahead than this."""
 _CORPUS_ROWS = 1024
+_NOTE_BYTES = 12
 
 
 class ItemReader:
@@ -274,5 +275,7 @@ def _is_corpus(item: Any) -> TypeGuard[Corpus]:
 
 def _carried_bytes(item: Any) -> int:
     """About what an item holds in memory; a member of a tar archive has its bytes as ``data``."""
+    if isinstance(item, Melody):
+        return len(item) * _NOTE_BYTES
     data = getattr(item, "data", item)
-    return len(data) if isinstance(data, (bytes, bytearray, Melody)) else 0
+    return memoryview(data).nbytes if isinstance(data, (bytes, bytearray, memoryview)) else 0

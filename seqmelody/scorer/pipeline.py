@@ -65,6 +65,7 @@ def run(
     # A single batch is not worth the threads.
     few = chunk is None or (len(_batches(chunk)) <= 1 and not reader.draw(1))
     executor: Executor = _InTurn()
+    threads_before = torch.get_num_threads()
     if threads > 1 and not few:
         # One batch a thread, so an operation must not spread over threads of its own.
         executor = ThreadPoolExecutor(threads, "scorer", torch.set_num_threads, (1,))
@@ -84,6 +85,9 @@ def run(
             yield _finished(under_way, embedding_size)
     finally:
         executor.shutdown(cancel_futures=True)
+        if not isinstance(executor, _InTurn):
+            # What a thread of the pool set for itself, threads to come would take over.
+            torch.set_num_threads(threads_before)
 
 
 @dataclass(frozen=True)

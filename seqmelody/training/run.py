@@ -83,7 +83,7 @@ def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -
             trainer = _trainer(config, corpus, out, stop, progress)
         except (ValueError, TypeError, MisconfigurationException) as error:
             reason = str(error).splitlines()[0]
-            raise UsageError(f"accelerator, devices or precision: {reason}") from error
+            raise UsageError(f"accelerator or devices: {reason}") from error
         if trainer.is_global_zero:
             out.mkdir(parents=True, exist_ok=True)
             (out / "config.yaml").write_text(yaml.safe_dump(config.to_dict(), sort_keys=False))
@@ -98,11 +98,11 @@ def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -
                 if trainer.is_global_zero:
                     raise KeyboardInterrupt from end
                 raise
-            except SeqmelodyError as error:
+            except SeqmelodyError:
                 # All processes meet it; one tells of it.
                 if trainer.is_global_zero:
                     raise
-                sys.exit(error.exit_code)
+                sys.exit(0)
         done = trainer.global_step >= config.steps
         if done:
             [measured] = trainer.validate(module, data, verbose=False)
