@@ -36,7 +36,7 @@ from benchmarks import (
     startup,
     training,
 )
-from benchmarks.harness import ROOT, Setting, tell
+from benchmarks.harness import ROOT, BenchmarkError, Setting, tell
 from benchmarks.rows import Row, markdown
 
 BENCHMARKS: dict[str, tuple[Callable[[Setting], Iterator[Row]], str]] = {
@@ -69,6 +69,14 @@ def main() -> int:
     unknown = set(args.names) - set(BENCHMARKS)
     if unknown:
         _parser().error(f"no benchmark {', '.join(sorted(unknown))}; see --help")
+    if args.rounds is not None and args.rounds < 1:
+        _parser().error("--rounds must be 1 or more")
+    for file in filter(None, (args.json, args.markdown)):
+        try:
+            # Now, and not after an hour of measuring.
+            Path(file).touch()
+        except OSError as error:
+            _parser().error(f"{file}: cannot be written ({error.strerror})")
     names = args.names or [name for name in BENCHMARKS if name not in ASKED_FOR]
     rows: list[Row] = []
     failed = 0
@@ -97,7 +105,12 @@ def _measure(name: str, args: argparse.Namespace, rows: list[Row]) -> bool:
     measure, _ = BENCHMARKS[name]
     started = time.monotonic()
     tell(f"{name} ...")
-    midi, corpus = reading.essen(ROOT / "data")
+    try:
+        midi, corpus = reading.essen(ROOT / "data")
+    except (OSError, BenchmarkError) as error:
+        tell(f"the Essen folk songs cannot be had: {error}")
+        rows.append(Row(name, f"failed: {error}"))
+        return False
     # Beside the data and not in a folder that may be kept in memory.
     with tempfile.TemporaryDirectory(prefix=".benchmarks-", dir=midi.parent) as scratch:
         setting = Setting(

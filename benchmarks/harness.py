@@ -142,7 +142,9 @@ class _Process:
 
     def _write(self, line: str) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
+        # A process that has died is found out when its answer is waited for.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(line + "\n")
 
     def wait(self) -> dict[str, Any]:
         """Its next answer."""
@@ -168,7 +170,9 @@ class _Process:
             os.killpg(self._process.pid, signal.SIGKILL)
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
-            stream.close()
+            # What was written to a process that has died cannot be flushed.
+            with contextlib.suppress(OSError):
+                stream.close()
         self._process.wait()
         self._errors.close()
 

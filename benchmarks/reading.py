@@ -48,7 +48,7 @@ def run(setting: Setting) -> Iterator[Row]:
             name,
             what,
             f"{ours.rate:,.0f} {unit}",
-            "MidiTok REMI: not installed; pip install 'seqmelody[bench]'",
+            "MidiTok REMI: not installed; pip install -c constraints.txt -e '.[bench]'",
             goal="15 or more",
         )
     parsed = found["symusic"]

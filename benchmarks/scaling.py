@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.harness import Setting, Side, interleave, tell
+from benchmarks.harness import BenchmarkError, Setting, Side, interleave, tell
 from benchmarks.rows import Row
 from benchmarks.side import Rounds
 
@@ -114,7 +114,7 @@ def _row(what: str, unit: str, seconds: dict[int, float]) -> Row:
         " → ".join(f"{micros:,.3g}" for micros in each) + f" µs a {unit}",
         ratio=f"exponent {exponent:.2f}, steepest {steepest:.2f}",
         goal=f"linear: steepest at most {STEEPEST}",
-        met=steepest <= STEEPEST,
+        met=steepest <= STEEPEST if len(sizes) > 1 else None,
         figures={
             "sizes": sizes,
             "seconds": list(seconds.values()),
@@ -132,13 +132,18 @@ def command(rounds: Rounds, commands: list[list[str]]) -> None:
     from seqmelody.cli import main
 
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        main(commands[0])
+        _done(main(commands[0]))
         for words in commands:
             if not rounds.next():
                 return
             with rounds.measured(1):
-                main(words)
+                _done(main(words))
     rounds.next()
+
+
+def _done(code: int) -> None:
+    if code:
+        raise BenchmarkError(f"a command ended with {code}")
 
 
 def piece(rounds: Rounds, paths: list[str]) -> None:

@@ -10,25 +10,30 @@ import sys
 import time
 from collections.abc import Iterator
 
-from benchmarks.harness import ROOT, Measured, Ratio, Setting, tell
+from benchmarks.harness import ROOT, BenchmarkError, Measured, Ratio, Setting, tell
 from benchmarks.rows import Row
 
 
 def run(setting: Setting) -> Iterator[Row]:
     """Rows of ``startup``."""
     [song] = setting.files()[:1]
+    # Each with the exit code that it should have: what dies at once is not quick.
     commands = {
-        "help": ["-m", "seqmelody", "--help"],
-        "usage": ["-m", "seqmelody", "score", "--no-such-option"],
-        "score": ["-m", "seqmelody", "score", song],
-        "torch": ["-c", "import torch"],
+        "help": (["-m", "seqmelody", "--help"], 0),
+        "usage": (["-m", "seqmelody", "score", "--no-such-option"], 2),
+        "score": (["-m", "seqmelody", "score", song], 0),
+        "torch": (["-c", "import torch"], 0),
     }
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     # The first round only fills the page cache.
-    for number in range(1 + max(3, 7 if not setting.quick else 3)):
-        for name, words in commands.items():
+    for number in range(1 + setting.rounds + 2):
+        for name, (words, code) in commands.items():
             started = time.perf_counter()
-            subprocess.run([sys.executable, *words], capture_output=True, check=False, cwd=ROOT)
+            done = subprocess.run(
+                [sys.executable, *words], capture_output=True, check=False, cwd=ROOT
+            )
+            if done.returncode != code:
+                raise BenchmarkError(f"{name}: ended with {done.returncode}, not with {code}")
             if number:
                 seconds[name].append(time.perf_counter() - started)
         tell(f"  round {number} done")

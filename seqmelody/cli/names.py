@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 
 class UniqueNames:
-    """Makes names unique: a repeated one gets ``~2``, ``~3`` and so on, as ``prepare`` does.
+    """Makes names unique: a repeated one gets ``~2``, ``~3`` and so on.
 
     Of what was given out only hashes of 8 bytes are kept, in sorted runs, each at least twice as
-    long as the next: a look-up is a few bisections, and memory a tenth of a set's. Two names of one
-    hash would only cost the later one a suffix that it does not need.
+    long as the next: a look-up is a few bisections, and memory a tenth of a set's. Only names that
+    were repeated are kept as they are. Two names of one hash would only cost the later one a suffix
+    that it does not need.
     """
 
     def __init__(self) -> None:

@@ -127,7 +127,11 @@ class Scorer:
         return list(self.iter_scores(items, progress=progress))
 
     def iter_scores(self, items: Items, *, progress: bool = False) -> Iterator[Score]:
-        """Scores of melodies as they come, for more than fit into memory; see ``score``."""
+        """Scores of melodies as they come, for more than fit into memory; see ``score``.
+
+        They come in chunks of up to 4,096. Where the iterable of the items raises, the chunks at
+        hand are lost.
+        """
         for chunk in self._run(items, progress):
             yield from self._scores(chunk.read, chunk.score_N)
 
