@@ -38,6 +38,7 @@ from benchmarks import (
 )
 from benchmarks.harness import ROOT, BenchmarkError, Setting, tell
 from benchmarks.rows import Row, markdown
+from seqmelody.config import usable_cores
 
 BENCHMARKS: dict[str, tuple[Callable[[Setting], Iterator[Row]], str]] = {
     "startup": (startup.run, "--help, and score of one file, against importing torch"),
@@ -119,7 +120,7 @@ def _measure(name: str, args: argparse.Namespace, rows: list[Row]) -> bool:
             Path(scratch),
             rounds=args.rounds or (2 if args.quick else 5),
             quick=args.quick,
-            cores=machine.cores(),
+            cores=usable_cores(),
             melodies=tuple(args.melodies or ()),
         )
         try:

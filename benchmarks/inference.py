@@ -15,7 +15,6 @@ The plain sides take every fourth melody, since they are slow.
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from benchmarks.harness import Setting, Side, interleave
 from benchmarks.reading import command_row
 from benchmarks.rows import Row, compared
 from benchmarks.side import Rounds
+from seqmelody.config import usable_cores
 
 NOTES_PER_BATCH = 4096
 SLOW_SHARE = 4
@@ -132,7 +132,7 @@ def alone(rounds: Rounds, corpus: str, every: int) -> None:
     def score(batch: Any) -> Any:
         return model(batch).score_B
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = usable_cores()
     with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         list(pool.map(score, batches))
         while rounds.next():

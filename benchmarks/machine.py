@@ -11,6 +11,7 @@ from pathlib import Path
 
 import seqmelody
 from benchmarks.harness import ROOT
+from seqmelody.config import usable_cores
 
 # What a matrix product or a recurrent step may make use of.
 _FLAGS = (
@@ -26,20 +27,13 @@ _FLAGS = (
 _PACKAGES = ("torch", "numpy", "symusic", "miditok", "miditoolkit", "pyarrow", "lightning")
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def describe() -> dict[str, str]:
     """Name and value, as the table shows them."""
     processor, flags = _processor()
     return {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": processor,
-        "cores": str(cores()),
+        "cores": str(usable_cores()),
         "of its instructions": ", ".join(flag for flag in _FLAGS if flag in flags) or "not known",
         "memory": _memory(),
         "system": platform.platform(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 HELP = "build a corpus from MIDI files"
@@ -62,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; 1 if some files could not be read."""
+    from seqmelody.config import usable_cores
     from seqmelody.midi import MelodyLine
 
     line = MelodyLine.parse(args.line)  # before PyArrow is imported
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         args.out,
         labels=labels,
         line=line,
-        workers=_cores() if args.workers is None else args.workers,
+        workers=usable_cores() if args.workers is None else args.workers,
         min_notes=args.min_notes,
         max_notes=args.max_notes,
         seed=args.seed,
@@ -90,10 +90,3 @@ def run(args: argparse.Namespace) -> int:
     print("\n".join(summary_lines(report)))
     print(f"corpus in {args.out}; what became of each file: {args.out / REPORT_FILE}")
     return 1 if report["failed_files"] else 0
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

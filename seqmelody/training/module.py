@@ -6,7 +6,6 @@ Shapes: B melodies, N comparisons, K kinds of corruption.
 from __future__ import annotations
 
 import math
-import os
 from typing import Any
 
 import lightning as L
@@ -19,7 +18,7 @@ from torch.optim import Optimizer
 
 from seqmelody.batching import Batch
 from seqmelody.checkpoint import LIGHTNING_KEY
-from seqmelody.config import TrainConfig
+from seqmelody.config import TrainConfig, usable_cores
 from seqmelody.corpus import Corpus
 from seqmelody.errors import SeqmelodyError
 from seqmelody.model import ConvGRU
@@ -54,7 +53,9 @@ class MelodyTraining(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Sets the threads: only now, since Lightning sets its own number as it starts processes."""
-        torch.set_num_threads(self.config.threads or max(1, _cores() // self.trainer.num_devices))
+        torch.set_num_threads(
+            self.config.threads or max(1, usable_cores() // self.trainer.num_devices)
+        )
 
     # Training
 
@@ -175,10 +176,3 @@ class MelodyTraining(L.LightningModule):
             "tokenizer": self.tokenizer.to_dict(),
             "metrics": {"training": {"corpus": self.corpus_digest}},
         }
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
