@@ -157,6 +157,9 @@ class TrainConfig:
     batch. On the CPU auto is one."""
     precision: str = "32-true"
     """32-true, bf16-mixed or 16-mixed, as Lightning calls them."""
+    compile: bool = False
+    """Compile the model with torch.compile; on GPUs only, since on a CPU its layers are written out
+    by hand already."""
     threads: int = 0
     """Threads of a training process; 0 is one for each core, shared by the devices."""
 

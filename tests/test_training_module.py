@@ -10,6 +10,7 @@ from runs import small_run
 
 from seqmelody.checkpoint import LIGHTNING_KEY
 from seqmelody.config import OptimizerConfig, TrainConfig
+from seqmelody.errors import UsageError
 from seqmelody.objectives import Contrast
 from seqmelody.training.module import MelodyTraining
 
@@ -101,6 +102,14 @@ def test_processes_of_one_machine_share_its_cores(training, monkeypatch, threads
     module.trainer = types.SimpleNamespace(num_devices=2)
     module.setup("fit")
     assert chosen == [expected]
+
+
+def test_compiling_is_refused_on_a_processor(training):
+    module = training(compile=True, threads=1)
+    root = types.SimpleNamespace(root_device=torch.device("cpu"))
+    module.trainer = types.SimpleNamespace(num_devices=1, strategy=root)
+    with pytest.raises(UsageError, match="compile is for GPUs"):
+        module.setup("fit")
 
 
 def test_a_resumable_state_says_what_made_it(training, essen_corpus):

@@ -20,7 +20,7 @@ from seqmelody.batching import Batch
 from seqmelody.checkpoint import LIGHTNING_KEY
 from seqmelody.config import TrainConfig, usable_cores
 from seqmelody.corpus import Corpus
-from seqmelody.errors import SeqmelodyError
+from seqmelody.errors import SeqmelodyError, UsageError
 from seqmelody.model import ConvGRU
 from seqmelody.objectives import Contrast
 from seqmelody.objectives.contrast import Comparison, compare
@@ -56,6 +56,11 @@ class MelodyTraining(L.LightningModule):
         torch.set_num_threads(
             self.config.threads or max(1, usable_cores() // self.trainer.num_devices)
         )
+        if self.config.compile:
+            if self.trainer.strategy.root_device.type == "cpu":
+                raise UsageError("compile is for GPUs: on a CPU the layers are written out by hand")
+            # In place, so that the names of the weights stay as they are.
+            self.model.compile(dynamic=True)
 
     # Training
 
