@@ -28,6 +28,7 @@ from benchmarks import (
     gpu,
     inference,
     machine,
+    melody_line,
     memory,
     overhead,
     quality,
@@ -54,13 +55,14 @@ BENCHMARKS: dict[str, tuple[Callable[[Setting], Iterator[Row]], str]] = {
     "accuracy": (quality.accuracy, "of the shipped checkpoint, on the test split"),
     "consistency": (quality.consistency, "of scores and corpora, however they are computed"),
     "limits": (quality.limits, "what the model card warns of"),
+    "melody-line": (melody_line.run, "note F1 of the melody found in chorales, quartets, piano"),
 }
 """By name: what measures it, and what it is."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
-ASKED_FOR = ("memory", "accuracy", "consistency", "limits")
+ASKED_FOR = ("memory", "accuracy", "consistency", "limits", "melody-line")
 """Run only by name."""
 
 

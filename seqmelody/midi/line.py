@@ -17,8 +17,9 @@ class MelodyLine:
     """Which line of a file to read. Drums (channel 10) are never read.
 
     Attributes:
-        policy: ``auto``, the track that looks most like a melody; ``skyline``, the highest notes
-            over all tracks; ``track``, by number; ``name``, by track name.
+        policy: ``auto``, the track that looks most like a melody, and if it holds chords, of these
+            the highest notes without those far below their neighbours; ``skyline``, the highest
+            notes over all tracks, as they are; ``track``, by number; ``name``, by track name.
         track: For ``track``: the number, from 0, among the file's tracks that hold notes, drums
             counted. A track is what one program on one channel plays in one track chunk; they are
             numbered in the order chunk, channel, program. For a ``miditoolkit.MidiFile`` it is the

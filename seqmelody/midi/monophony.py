@@ -8,7 +8,9 @@ begin on the same step the highest stays. Then one of two rules makes the rest m
 - *skyline*: first, a note goes that begins beneath a higher one which still sounds, or so shortly
   before a higher one that the two are a chord; then *cut*. Right for chords and accompaniment,
   wrong for a line played with much pedal. The name and the idea are those of Uitdenbogerd & Zobel
-  1998, *Manipulation of music for melody matching*.
+  1998, *Manipulation of music for melody matching*. Where nobody asked for the highest notes as
+  they are, a note goes too that lies more than an octave below what comes shortly before and
+  after it: the accompaniment, which is heard while the melody rests.
 
 Many lines are worked on at once: they are laid one after the other on one time axis, so far apart
 that no rule reaches from one into the next. So each rule is written as if there were one line.
@@ -33,11 +35,17 @@ OVERLAP_TOLERANCE_STEPS = 3
 CHORDAL_SHARE = 0.1
 """Where more than this share of the notes belongs to chords, a track is not one line."""
 
+VALLEY_SEMITONES = 12
+"""A note of a chordal track that lies deeper than this below both its sides is no melody."""
+
+VALLEY_STEPS = 4 * STEPS_PER_QUARTER
+"""How far the sides of a valley reach, in silence or in other notes."""
+
 MAX_QUARTERS = int(np.iinfo(np.int32).max) // STEPS_PER_QUARTER - 1
 """Up to here, grid steps fit into the columns of a ``Melody``."""
 
 # Between two lines on the time axis, in ticks and in steps: more than any rule looks ahead.
-_PAUSE = 8
+_PAUSE = VALLEY_STEPS + 1
 
 _Ints = NDArray[np.int64]
 
@@ -98,7 +106,8 @@ def make_monophonic(lines: Lines, *, skyline: bool) -> MonophonicLines:
 
     Args:
         lines: The notes.
-        skyline: Take the skyline; where false, it is taken of the lines that are chordal.
+        skyline: Take the skyline of all lines, as it is; where false, it is taken of the lines that
+            are chordal, without the notes in its valleys.
     """
     lengths, ticks, ticks_per = lines.lengths, lines.ticks, lines.ticks_per
     starts = _starts(lengths)
@@ -212,7 +221,12 @@ def _untangle(
         sky = sky[~in_chord]
         covered = _beneath(notes.take(sky))
         beneath = count(line[sky[covered]])
-        kept = np.concatenate([kept[~ruled], sky[~covered]])
+        sky = sky[~covered]
+        if not skyline:
+            low = _in_valley(notes.take(sky))
+            beneath = beneath + count(line[sky[low]])
+            sky = sky[~low]
+        kept = np.concatenate([kept[~ruled], sky])
     kept = np.concatenate([np.flatnonzero(~tangled[line]), kept])
     kept = kept[np.argsort(notes.onset_steps[kept])]
     return notes.take(kept), _Dropped(is_skyline, simultaneous, collided, beneath)
@@ -271,3 +285,23 @@ def _beneath(notes: _Axis) -> NDArray[np.bool_]:
         np.maximum.accumulate(ends, out=ends)
         np.maximum(sounds_until[1:], ends[:-1], out=sounds_until[1:])
     return dropped
+
+
+def _in_valley(notes: _Axis) -> NDArray[np.bool_]:
+    """Which notes (onsets strictly rising) lie far below notes shortly before and shortly after.
+
+    Shortly means that less than ``VALLEY_STEPS`` lie between the end of one, at the latest where
+    the next note begins, and the onset of the other.
+    """
+    onset, pitch = notes.onset_steps, notes.pitch
+    end = notes.end_steps.copy()
+    np.minimum(end[:-1], onset[1:], out=end[:-1])
+    before, after = np.full(onset.size, -1), np.full(onset.size, -1)
+    for ahead in range(1, onset.size):
+        near = onset[ahead:] - end[:-ahead] < VALLEY_STEPS
+        if not near.any():  # nor are notes that lie further apart
+            break
+        np.maximum(before[ahead:], pitch[:-ahead], out=before[ahead:], where=near)
+        np.maximum(after[:-ahead], pitch[ahead:], out=after[:-ahead], where=near)
+    low: NDArray[np.bool_] = np.minimum(before, after) - pitch > VALLEY_SEMITONES
+    return low

@@ -31,7 +31,7 @@ _OTHER_NAMES = re.compile(
 
 _NAME_WEIGHT = 2.0
 _FULL_ACTIVITY = 2 / 3
-_FULL_MOVEMENT = 8
+_FULL_MOVEMENT = 5
 _FEW_NOTES = 8
 
 
@@ -97,7 +97,8 @@ def choose_melody_track(tracks: Sequence[TrackNotes]) -> TrackNotes:
     - activity, 0 to 2: the share of the piece during which the track sounds, full at two thirds (a
       melody may rest, an accompaniment seldom does);
     - height, 0 to 1: its mean pitch between those of the lowest and the highest track;
-    - movement, 0 to 1: its distinct pitches, full at eight (a drone or a pulse has few);
+    - movement, 0 to 1: its distinct pitches, full at five (a drone or a pulse has few, a chorale's
+      soprano no more);
     - -2 for a track of fewer than eight notes.
     """
     piece = max(int((track.onset + track.duration).max()) for track in tracks) - min(
