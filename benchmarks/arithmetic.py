@@ -24,7 +24,7 @@ LEAST_SECONDS = 0.5
 def run(setting: Setting) -> Iterator[Row]:
     """Rows of ``arithmetic``."""
     from benchmarks.reference import PlainConvGRU, flops_per_note
-    from seqmelody.config import ConvGRUConfig
+    from seqmelody.config import ModelConfig
     from seqmelody.tokens import Tokenizer
 
     sides = {
@@ -41,7 +41,7 @@ def run(setting: Setting) -> Iterator[Row]:
             f"{found[name].rate / 1e9:,.0f} GFLOP/s",
             figures={"ours": found[name].rates, "unit": "FLOP/s"},
         )
-    forward = flops_per_note(PlainConvGRU(ConvGRUConfig(), Tokenizer()))
+    forward = flops_per_note(PlainConvGRU(ModelConfig(), Tokenizer()))
     limit = [setting.cores * rate for rate in found["float32"].rates]
     for name, times in zip(list(sides)[2:], (3, 1), strict=True):
         used = [times * forward * rate for rate in found[name].rates]

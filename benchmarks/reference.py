@@ -1,10 +1,10 @@
 """What the model is compared with: the same network, and a Transformer, in plain PyTorch.
 
-``PlainConvGRU`` computes the very function of ``seqmelody.model.ConvGRU``: it takes the same batch,
-has the same parameters (``load_weights`` takes them over), and gives the same scores. But it is
-written as PyTorch's documentation and most published code would have it: one ``nn.Embedding`` for
-each feature, ``nn.Conv1d`` between transpositions, a bidirectional ``nn.GRU`` on a packed sequence,
-one operation after another. ``PlainTransformer`` has the same features and head around an
+``PlainConvGRU`` computes the very function of ``seqmelody.model.MelodyNetwork``: it takes the same
+batch, has the same parameters (``load_weights`` takes them over), and gives the same scores. But it
+is written as PyTorch's documentation and most published code would have it: one ``nn.Embedding``
+for each feature, ``nn.Conv1d`` between transpositions, a bidirectional ``nn.GRU`` on a packed
+sequence, one operation after another. ``PlainTransformer`` has the same features and head around an
 ``nn.TransformerEncoder``, its feed-forward layers as wide as makes the number of parameters equal.
 
 Shapes: B melodies, L notes, F features of a note, D channels, H hidden units of one direction, E
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqmelody.batching import Batch
-from seqmelody.config import ConvGRUConfig
+from seqmelody.config import ModelConfig
 from seqmelody.model import ModelOutput
 from seqmelody.tokens import Tokenizer
 
@@ -146,14 +146,14 @@ class PlainConvBlock(nn.Module):
 
 
 class PlainConvGRU(nn.Module):
-    """The network of ``seqmelody.model.ConvGRU``, as anyone would write it.
+    """The network of ``seqmelody.model.MelodyNetwork``, as anyone would write it.
 
     Args:
         config: The sizes.
         tokenizer: Whose streams the model reads.
     """
 
-    def __init__(self, config: ConvGRUConfig, tokenizer: Tokenizer) -> None:
+    def __init__(self, config: ModelConfig, tokenizer: Tokenizer) -> None:
         super().__init__()
         self.features = PlainFeatures(tokenizer, config.channels, config.feature_dropout)
         self.blocks = nn.ModuleList(
@@ -181,7 +181,7 @@ class PlainConvGRU(nn.Module):
         return output
 
     def load_weights(self, ours: Mapping[str, Tensor]) -> PlainConvGRU:
-        """Takes over the weights of a ``ConvGRU``, by its ``state_dict``."""
+        """Takes over the weights of a ``MelodyNetwork``, by its ``state_dict``."""
         weights = {}
         for name, weight in ours.items():
             if name == "features.table.weight":
@@ -216,11 +216,11 @@ class PlainTransformer(nn.Module):
     PyTorch has no fused attention on a CPU: together that makes it about a quarter faster.
 
     Args:
-        config: Sizes of the ``ConvGRU`` to be equal to.
+        config: Sizes of the ``MelodyNetwork`` to be equal to.
         tokenizer: Whose streams the model reads.
     """
 
-    def __init__(self, config: ConvGRUConfig, tokenizer: Tokenizer) -> None:
+    def __init__(self, config: ModelConfig, tokenizer: Tokenizer) -> None:
         super().__init__()
         channels = config.channels
         self.features = PlainFeatures(tokenizer, channels, config.feature_dropout)

@@ -98,7 +98,7 @@ def ours(rounds: Rounds, corpus: str, steps: int, scratch: str, **config: Any) -
     import lightning as L
 
     from seqmelody.config import TrainConfig
-    from seqmelody.model import ConvGRU
+    from seqmelody.model import MelodyNetwork
     from seqmelody.training.run import train
 
     class Clock(L.Callback):
@@ -111,7 +111,7 @@ def ours(rounds: Rounds, corpus: str, steps: int, scratch: str, **config: Any) -
 
         def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
             for part in module.modules():
-                if isinstance(part, ConvGRU):
+                if isinstance(part, MelodyNetwork):
                     part.register_forward_pre_hook(self._count)
             if trainer.is_global_zero and not rounds.next():
                 raise SystemExit

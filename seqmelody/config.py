@@ -21,6 +21,7 @@ TRAINED_KINDS = (
     "jitter_pitches",
     "swap_segments",
     "transpose_tail",
+    "level_pitches",
     "markov_1",
     "markov_2",
 )
@@ -31,11 +32,13 @@ HELD_OUT_KINDS = ("retrograde", "markov_3")
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 """Of the arithmetic in training; the weights are float32 in all of them."""
+CONTEXTS = ("gru", "attention", "none")
+"""How a note is told of the whole melody."""
 
 
 @dataclass(frozen=True)
-class ConvGRUConfig:
-    """Sizes of the model."""
+class ModelConfig:
+    """Parts of the model, and their sizes; ``seqmelody.model.network`` says which make what."""
 
     channels: int = 96
     """Width of the note vectors and of the convolutions."""
@@ -43,8 +46,14 @@ class ConvGRUConfig:
     """Notes that one convolution sees; odd."""
     dilations: tuple[int, ...] = (1, 2, 4, 8)
     """One residual convolution for each, with this step between the notes that it sees."""
+    context: str = "gru"
+    """How a note is told of the whole melody, after the convolutions: gru, attention or none."""
     hidden_size: int = 96
-    """Units of the GRU in each direction."""
+    """Units of the GRU in each direction, or of each feed-forward layer after attention."""
+    layers: int = 3
+    """Of attention."""
+    heads: int = 4
+    """Of attention, in each layer."""
     embedding_size: int = 128
     """Length of the melody's vector."""
     dropout: float = 0.15
@@ -53,13 +62,21 @@ class ConvGRUConfig:
     """Share of the notes' features (an interval, a duration, ...) left out in training."""
 
     def __post_init__(self) -> None:
-        for name in ("channels", "kernel_size", "hidden_size", "embedding_size"):
+        sizes = ("channels", "kernel_size", "hidden_size", "layers", "heads", "embedding_size")
+        for name in sizes:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, not {self.kernel_size}")
         if min(self.dilations, default=1) < 1:
             raise ValueError(f"dilations must be at least 1, not {list(self.dilations)}")
+        if self.context not in CONTEXTS:
+            raise ValueError(f"context must be one of {', '.join(CONTEXTS)}, not {self.context!r}")
+        if self.context == "attention" and self.channels % (2 * self.heads):
+            raise ValueError(
+                f"channels must be a multiple of twice the heads, but {self.channels} is none of "
+                f"{2 * self.heads}"
+            )
         for name in ("dropout", "feature_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in [0, 1), not {getattr(self, name)}")
@@ -72,10 +89,15 @@ class ContrastConfig:
     kinds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TRAINED_KINDS, 1.0))
     """Kinds of corruption to train on, and how often each is drawn, relative to the others."""
     copies: int = 3
-    """Spoiled copies of each melody in a step, each of a kind drawn anew."""
+    """Times that each melody is spoiled in a step, each in a kind drawn anew."""
+    strengths: tuple[float, ...] = (1.0,)
+    """Shares of a melody to spoil, rising; each time there is a copy for each of them, and a milder
+    copy should outscore a stronger one, as the melody should outscore them all."""
     across: float = 0.25
     """Weight of comparing melodies with the copies of *other* melodies, which puts all scores on
     one scale; the rest of the weight is on each melody against its own copies."""
+    weight: float = 1.0
+    """Of this objective in the sum of all; 0 switches it off, and it is only measured."""
 
     def __post_init__(self) -> None:
         for kind, weight in self.kinds.items():
@@ -89,8 +111,109 @@ class ContrastConfig:
             raise ValueError("at least one kind of corruption needs a weight above 0")
         if self.copies < 1:
             raise ValueError(f"copies must be at least 1, not {self.copies}")
+        rising = sorted(set(self.strengths)) == list(self.strengths)
+        if not (self.strengths and rising and self.strengths[0] > 0 and self.strengths[-1] <= 1):
+            raise ValueError(
+                f"strengths must rise, above 0 and to 1 at most, not {list(self.strengths)}"
+            )
         if not 0 <= self.across <= 1:
             raise ValueError(f"across must lie in [0, 1], not {self.across}")
+        if not 0 <= self.weight < math.inf:
+            raise ValueError(f"contrast.weight must not be negative, but is {self.weight}")
+
+
+@dataclass(frozen=True)
+class RatingConfig:
+    """Learning from people's ratings."""
+
+    corpus: str
+    """Folder that 'seqmelody prepare' wrote, with the melodies that were rated."""
+    labels: str
+    """CSV file of the ratings: 'id' or 'path', the column of the rating, and maybe 'rater'."""
+    column: str = "score"
+    """Column of the rating."""
+    scale: tuple[float, float] | None = None
+    """Lowest and highest rating there can be; others are refused. By default any number goes."""
+    weight: float = 1.0
+    """Of this objective in the sum of all."""
+    melodies: int = 32
+    """Rated melodies in a step, each with all its ratings."""
+    raters: bool = False
+    """Learn each rater's offset and scale, and the consensus beside them."""
+    taste_rank: int = 0
+    """Directions in the space of embeddings in which raters may differ; needs raters."""
+    leave_out: str | None = None
+    """COLUMN=VALUE of that corpus: rows that are neither trained on nor chosen by, to test on."""
+
+    def __post_init__(self) -> None:
+        _check_judged("rating", self)
+        if self.scale is not None and not (
+            all(map(math.isfinite, self.scale)) and self.scale[0] < self.scale[1]
+        ):
+            raise ValueError(f"rating.scale must be two rising numbers, not {list(self.scale)}")
+
+
+@dataclass(frozen=True)
+class PreferenceConfig:
+    """Learning from pairs of which people preferred one."""
+
+    corpus: str
+    """Folder that 'seqmelody prepare' wrote, with the melodies that were compared."""
+    labels: str
+    """CSV file of the pairs: 'winner', 'loser', and maybe 'rater' and 'tie' (0 or 1)."""
+    weight: float = 1.0
+    """Of this objective in the sum of all."""
+    melodies: int = 32
+    """Melodies in a step at most: half as many pairs."""
+    raters: bool = False
+    """Learn how strongly each rater's choices follow the score, and the consensus beside them."""
+    taste_rank: int = 0
+    """Directions in the space of embeddings in which raters may differ; needs raters."""
+    leave_out: str | None = None
+    """COLUMN=VALUE of that corpus: rows that are neither trained on nor chosen by, to test on."""
+
+    def __post_init__(self) -> None:
+        _check_judged("preference", self)
+        if self.melodies < 2:
+            raise ValueError(f"preference.melodies must be at least 2, not {self.melodies}")
+
+
+@dataclass(frozen=True)
+class CatchyConfig:
+    """Learning from people's yes or no."""
+
+    corpus: str
+    """Folder that 'seqmelody prepare' wrote, with the melodies that were judged."""
+    labels: str
+    """CSV file of the answers: 'id' or 'path', the column of the answer, and maybe 'rater'."""
+    column: str = "catchy"
+    """Column of the answer: 1 for yes, 0 for no."""
+    weight: float = 1.0
+    """Of this objective in the sum of all."""
+    melodies: int = 32
+    """Judged melodies in a step, each with all its answers."""
+    raters: bool = False
+    """Learn how readily each rater says yes, and the consensus beside them."""
+    taste_rank: int = 0
+    """Directions in the space of embeddings in which raters may differ; needs raters."""
+    leave_out: str | None = None
+    """COLUMN=VALUE of that corpus: rows that are neither trained on nor chosen by, to test on."""
+
+    def __post_init__(self) -> None:
+        _check_judged("catchy", self)
+
+
+def _check_judged(name: str, config: RatingConfig | PreferenceConfig | CatchyConfig) -> None:
+    if not 0 < config.weight < math.inf:
+        raise ValueError(f"{name}.weight must be above 0, not {config.weight}")
+    for setting, least in (("melodies", 1), ("taste_rank", 0)):
+        if getattr(config, setting) < least:
+            value = getattr(config, setting)
+            raise ValueError(f"{name}.{setting} must be at least {least}, not {value}")
+    if config.taste_rank and not config.raters:
+        raise ValueError(f"{name}.taste_rank needs {name}.raters, for tastes are a rater's")
+    if config.leave_out is not None and not all(config.leave_out.partition("=")):
+        raise ValueError(f"{name}.leave_out must be COLUMN=VALUE, not {config.leave_out!r}")
 
 
 @dataclass(frozen=True)
@@ -146,8 +269,17 @@ class TrainConfig:
     """Melodies of the validation split to use at most."""
     log_every: int = 20
     """Steps between entries in the logs."""
-    model: ConvGRUConfig = field(default_factory=ConvGRUConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
     contrast: ContrastConfig = field(default_factory=ContrastConfig)
+    rating: RatingConfig | None = None
+    """Learn from ratings as well; see the file configs/ratings.yaml."""
+    preference: PreferenceConfig | None = None
+    """Learn from preferred pairs as well."""
+    catchy: CatchyConfig | None = None
+    """Learn from answers yes or no as well."""
+    init: str | None = None
+    """Checkpoint, of the same model settings, whose weights to begin from; by default random
+    ones."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     card: CardConfig = field(default_factory=CardConfig)
     accelerator: str = "auto"
@@ -175,6 +307,8 @@ class TrainConfig:
             )
         if self.seed >= 2**63:
             raise ValueError(f"seed must be below 2**63, not {self.seed}")
+        if self.contrast.weight == 0 and not (self.rating or self.preference or self.catchy):
+            raise ValueError("contrast.weight is 0 and there is no other objective to train with")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as YAML writes them."""

@@ -10,6 +10,7 @@ Shapes: B melodies, L notes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ from seqmelody.markov import LARGEST_CORPUS, MarkovChain
 
 LARGEST_JITTER = 2
 LARGEST_SHIFT = 6
+FEWEST_SPOILED = 6
+"""Notes that a copy of any strength has spoiled: in fewer there is little to spoil."""
 
 
 def shuffle_notes(batch: Batch, generator: torch.Generator) -> Batch:
@@ -95,6 +98,17 @@ def transpose_tail(batch: Batch, generator: torch.Generator) -> Batch:
     return _with(batch, pitch_BL=batch.pitch_BL + by_B1 * tail_BL)
 
 
+def level_pitches(batch: Batch, generator: torch.Generator) -> Batch:
+    """A quarter of the notes or more, one after the other, on the pitch of the first of them."""
+    draw_B2 = torch.rand(len(batch), 2, generator=generator)
+    count_B1 = ((0.25 + 0.75 * draw_B2[:, :1]) * batch.length_B[:, None]).ceil().long()
+    first_B1 = (draw_B2[:, 1:] * (batch.length_B[:, None] - count_B1 + 1)).long()
+    position_L = torch.arange(batch.pitch_BL.shape[1])
+    level_BL = (position_L >= first_B1) & (position_L < first_B1 + count_B1)
+    pitch_BL = torch.where(level_BL, batch.pitch_BL.gather(1, first_B1), batch.pitch_BL)
+    return _with(batch, pitch_BL=pitch_BL)
+
+
 def retrograde(batch: Batch, generator: torch.Generator) -> Batch:  # noqa: ARG001 - nothing random
     """The melody backwards, silences where they were between the same notes."""
     last_B1 = batch.length_B[:, None] - 1
@@ -121,6 +135,7 @@ _PLAIN: dict[str, _Corruption] = {
     "jitter_pitches": jitter_pitches,
     "swap_segments": swap_segments,
     "transpose_tail": transpose_tail,
+    "level_pitches": level_pitches,
     "retrograde": retrograde,
 }
 _ORDERS = {"markov_1": 1, "markov_2": 2, "markov_3": 3}
@@ -149,7 +164,9 @@ class Corruptor:
             streams = _training_streams(corpus)
             self._chains = {order: MarkovChain(order, *streams) for order in sorted(orders)}
 
-    def corrupt(self, batch: Batch, kind: str, generator: torch.Generator) -> Batch:
+    def corrupt(
+        self, batch: Batch, kind: str, generator: torch.Generator, *, strength: float = 1.0
+    ) -> Batch:
         """A spoiled copy of every melody.
 
         Now and then a copy equals its original (all pitches alike, say): see ``changed``.
@@ -158,7 +175,18 @@ class Corruptor:
             batch: Melodies on the CPU.
             kind: One of ``kinds``.
             generator: Source of all the randomness, on the CPU.
+            strength: Share of a melody's notes to spoil, above 0 and at most 1. Below 1 a passage
+                of so many notes is taken out at a random place, spoiled as if it were a melody, and
+                put back; it has ``FEWEST_SPOILED`` notes at least, or all that there are.
+
+        Raises:
+            ValueError: The strength is out of range.
         """
+        if not 0 < strength <= 1:
+            raise ValueError(f"the strength of a corruption lies in (0, 1], not {strength}")
+        if strength < 1:
+            passage = _Passage.draw(batch, strength, generator)
+            return passage.put_back(self.corrupt(passage.notes, kind, generator))
         if kind in _PLAIN:
             return _PLAIN[kind](batch, generator)
         return self._sample_chain(batch, self._chains[_ORDERS[kind]], generator)
@@ -178,6 +206,60 @@ class Corruptor:
         rest_BL = (rest_BL * mask_BL).scatter(1, length_B1 - 1, 0)
         pitch_BL = ((height_BL + centre_B1) * mask_BL).clamp(0, 127)
         return Batch(pitch_BL, duration_BL * mask_BL, rest_BL, batch.length_B)
+
+
+@dataclass(frozen=True)
+class _Passage:
+    """A passage of each melody.
+
+    Attributes:
+        whole: The melodies, ``(B, L)``.
+        place_BW: Where the passage's notes stand in the melody; L on padding.
+        notes: The passages, ``(B, W)``; without the rest after the last note, as in any melody.
+    """
+
+    whole: Batch
+    place_BW: Tensor
+    notes: Batch
+
+    @classmethod
+    def draw(cls, batch: Batch, share: float, generator: torch.Generator) -> _Passage:
+        """A passage of some share of each melody's notes, at a random place."""
+        enough_B = (share * batch.length_B).ceil().long().clamp(min=FEWEST_SPOILED)
+        count_B = torch.minimum(enough_B, batch.length_B)
+        drawn_B = torch.rand(len(batch), generator=generator)
+        first_B = (drawn_B * (batch.length_B - count_B + 1)).long()
+        position_W = torch.arange(int(count_B.max()))
+        mask_BW = position_W < count_B[:, None]
+        width = batch.pitch_BL.shape[1]
+        place_BW = torch.where(mask_BW, first_B[:, None] + position_W, width)
+        index_BW = place_BW.clamp(max=width - 1)
+        rest_BW = batch.rest_BL.gather(1, index_BW) * mask_BW
+        notes = Batch(
+            batch.pitch_BL.gather(1, index_BW) * mask_BW,
+            batch.duration_BL.gather(1, index_BW) * mask_BW,
+            rest_BW.scatter(1, count_B[:, None] - 1, 0),
+            count_B,
+        )
+        return cls(batch, place_BW, notes)
+
+    def put_back(self, spoiled: Batch) -> Batch:
+        """The melodies with other notes in the passage's place."""
+        whole, last_B1 = self.whole, self.notes.length_B[:, None] - 1
+        # The rest that follows the passage is the melody's and stays.
+        after_B1 = whole.rest_BL.gather(1, self.place_BW.gather(1, last_B1))
+
+        def put(stream_BL: Tensor, passage_BW: Tensor) -> Tensor:
+            # One column more takes what the padding would write.
+            room_BL = torch.nn.functional.pad(stream_BL, (0, 1))
+            return room_BL.scatter(1, self.place_BW, passage_BW)[:, :-1]
+
+        return Batch(
+            put(whole.pitch_BL, spoiled.pitch_BL),
+            put(whole.duration_BL, spoiled.duration_BL),
+            put(whole.rest_BL, spoiled.rest_BL.scatter(1, last_B1, after_B1)),
+            whole.length_B,
+        )
 
 
 def changed(original: Batch, copy: Batch) -> Tensor:

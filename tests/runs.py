@@ -7,7 +7,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from seqmelody.config import ContrastConfig, ConvGRUConfig, OptimizerConfig, TrainConfig
+from seqmelody.config import ContrastConfig, ModelConfig, OptimizerConfig, TrainConfig
 from seqmelody.corpus import Corpus
 
 STEPS = 12
@@ -24,7 +24,7 @@ def small_run(corpus: Corpus, out: Path, **changes) -> TrainConfig:
         "validate_every": EVERY,
         "validation_melodies": 12,
         "log_every": 2,
-        "model": ConvGRUConfig(channels=8, dilations=(1, 2), hidden_size=8, embedding_size=8),
+        "model": ModelConfig(channels=8, dilations=(1, 2), hidden_size=8, embedding_size=8),
         "contrast": ContrastConfig(copies=2),
         "optimizer": OptimizerConfig(learning_rate=5e-3, warmup_steps=4),
         "accelerator": "cpu",

@@ -8,11 +8,15 @@ from hypothesis.extra.numpy import arrays
 
 from seqmelody.batching import collate
 from seqmelody.config import (
+    CONTEXTS,
     TRAINED_KINDS,
     CardConfig,
+    CatchyConfig,
     ContrastConfig,
-    ConvGRUConfig,
+    ModelConfig,
     OptimizerConfig,
+    PreferenceConfig,
+    RatingConfig,
     TrainConfig,
 )
 from seqmelody.tokens import Tokenizer, Tokens
@@ -48,16 +52,24 @@ def batches(min_size=1, max_size=5, **options) -> st.SearchStrategy:
     )
 
 
-model_configs = st.builds(
-    ConvGRUConfig,
-    channels=st.integers(1, 9),
-    kernel_size=st.sampled_from([1, 3, 5, 7]),
-    dilations=st.lists(st.integers(1, 9), max_size=3).map(tuple),
-    hidden_size=st.integers(1, 9),
-    embedding_size=st.integers(1, 9),
-    dropout=st.floats(0, 0.9),
-    feature_dropout=st.floats(0, 0.9),
-)
+@st.composite
+def model_configs(draw) -> ModelConfig:
+    """Models of any parts and small sizes."""
+    context, heads = draw(st.sampled_from(CONTEXTS)), draw(st.integers(1, 3))
+    channels = draw(st.integers(1, 9))
+    return ModelConfig(
+        channels=2 * heads * draw(st.integers(1, 3)) if context == "attention" else channels,
+        kernel_size=draw(st.sampled_from([1, 3, 5, 7])),
+        dilations=tuple(draw(st.lists(st.integers(1, 9), max_size=3))),
+        context=context,
+        hidden_size=draw(st.integers(1, 9)),
+        layers=draw(st.integers(1, 3)),
+        heads=heads,
+        embedding_size=draw(st.integers(1, 9)),
+        dropout=draw(st.floats(0, 0.9)),
+        feature_dropout=draw(st.floats(0, 0.9)),
+    )
+
 
 tokenizers = st.builds(
     Tokenizer,
@@ -70,6 +82,27 @@ _text = st.text(
 )
 _weights = st.floats(0.01, 100)
 
+_judged = {
+    "corpus": _text,
+    "labels": _text,
+    "weight": st.floats(1e-3, 100),
+    "melodies": st.integers(2, 100),
+    "leave_out": st.none() | st.builds("{}={}".format, *[st.text("abc", min_size=1)] * 2),
+}
+_raters = st.sampled_from([(False, 0), (True, 0), (True, 3)])
+
+
+def _rated(config, **settings) -> st.SearchStrategy:
+    """An objective that learns from people, or none."""
+    made = st.builds(
+        lambda raters, **chosen: config(raters=raters[0], taste_rank=raters[1], **chosen),
+        _raters,
+        **_judged,
+        **settings,
+    )
+    return st.none() | made
+
+
 train_configs = st.builds(
     TrainConfig,
     corpus=_text,
@@ -80,13 +113,24 @@ train_configs = st.builds(
     validate_every=st.integers(1, 10**5),
     validation_melodies=st.integers(1, 10**5),
     log_every=st.integers(1, 10**4),
-    model=model_configs,
+    model=model_configs(),
     contrast=st.builds(
         ContrastConfig,
         kinds=st.dictionaries(st.sampled_from(TRAINED_KINDS), _weights, min_size=1),
         copies=st.integers(1, 9),
+        strengths=st.sets(st.floats(0.01, 1), min_size=1, max_size=4).map(
+            lambda shares: tuple(sorted(shares))
+        ),
         across=st.floats(0, 1),
     ),
+    rating=_rated(
+        RatingConfig,
+        column=_text,
+        scale=st.none() | st.tuples(st.floats(-9, 0), st.floats(1, 9)),
+    ),
+    preference=_rated(PreferenceConfig),
+    catchy=_rated(CatchyConfig, column=_text),
+    init=st.none() | _text,
     optimizer=st.builds(
         OptimizerConfig,
         learning_rate=st.floats(1e-7, 1),

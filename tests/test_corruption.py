@@ -1,23 +1,32 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from strategies import batches, seeds, token_streams
 
 from seqmelody import corruption
 from seqmelody.batching import Batch, OrderedBatches, collate, corpus_batch
 from seqmelody.config import HELD_OUT_KINDS, TRAINED_KINDS
-from seqmelody.corruption import Corruptor, changed
+from seqmelody.corruption import FEWEST_SPOILED, Corruptor, changed
 from seqmelody.melody import Melody
 from seqmelody.tokens import Tokens
 
 KINDS = (*TRAINED_KINDS, *HELD_OUT_KINDS)
 MOVE_WHOLE_NOTES = ("shuffle_notes", "swap_segments", "retrograde")
-KEEP_RHYTHM = ("shuffle_pitches", "uniform_pitches", "jitter_pitches", "transpose_tail")
+KEEP_RHYTHM = (
+    "shuffle_pitches",
+    "uniform_pitches",
+    "jitter_pitches",
+    "transpose_tail",
+    "level_pitches",
+)
 STREAMS = ("pitch_BL", "duration_BL", "rest_BL")
 # An example is a batch of several melodies.
 FEW = settings(max_examples=25)
@@ -188,6 +197,47 @@ def test_swap_segments_reaches_every_place(corruptor):
 
 @FEW
 @given(batch=batches())
+@given(batch=batches(), seed=seeds)
+def test_levelled_pitches_are_a_quarter_or_more_on_one_pitch(corruptor, batch, seed):
+    copy = corruptor.corrupt(batch, "level_pitches", seeded(seed))
+    for (pitch, *_), (levelled, *_) in zip(rows(batch), rows(copy), strict=True):
+        differs = [one != other for one, other in zip(pitch, levelled, strict=True)]
+        if any(differs):
+            first = differs.index(True)
+            last = len(differs) - differs[::-1].index(True)
+            assert len(set(levelled[first:last])) == 1
+            assert levelled[first] == levelled[first - 1]
+        runs = [len(list(run)) for _, run in itertools.groupby(levelled)]
+        assert max(runs) >= len(pitch) / 4
+
+
+@given(batch=batches(), kind=st.sampled_from(KINDS), strength=st.floats(0.05, 0.95), seed=seeds)
+def test_a_mild_copy_is_spoiled_in_one_passage_only(corruptor, batch, kind, strength, seed):
+    copy = corruptor.corrupt(batch, kind, seeded(seed), strength=strength)
+    check_is_melodies(copy, batch)
+    for original, spoiled in zip(rows(batch), rows(copy), strict=True):
+        length = len(original[0])
+        notes = list(zip(*original, strict=True)), list(zip(*spoiled, strict=True))
+        differs = np.flatnonzero([one != other for one, other in zip(*notes, strict=True)])
+        most = min(length, max(FEWEST_SPOILED, math.ceil(strength * length + 1e-4)))
+        if differs.size:
+            assert np.ptp(differs) < most
+
+
+def test_mild_copies_reach_every_place(corruptor):
+    batch = plain(*[list(range(40, 80))] * 300)
+    copy = corruptor.corrupt(batch, "uniform_pitches", seeded(0), strength=0.25)
+    differs_BL = copy.pitch_BL != batch.pitch_BL
+    assert differs_BL.any(0).all()
+    assert 0.2 < differs_BL.float().mean() < 0.25
+
+
+@pytest.mark.parametrize("strength", [0.0, -0.5, 1.5, math.nan])
+def test_a_strength_out_of_range_is_refused(corruptor, real_batch, strength):
+    with pytest.raises(ValueError, match="strength"):
+        corruptor.corrupt(real_batch, "shuffle_notes", seeded(0), strength=strength)
+
+
 def test_retrograde_twice_is_the_original(corruptor, batch):
     once = corruptor.corrupt(batch, "retrograde", seeded(0))
     assert same(corruptor.corrupt(once, "retrograde", seeded(0)), batch)

@@ -15,6 +15,7 @@ from seqmelody.model.features import NoteFeatures, describe
 from seqmelody.tokens import Tokenizer, Tokens
 
 INTERVAL, HEIGHT, ABOVE_LAST, DURATION, REST, BIN, IN_4, IN_3, BACK_4, BACK_3 = range(10)
+MELODIC_END, MELODIC_BEGIN, FULL_END, FULL_BEGIN, AGO = range(10, 15)
 
 
 def test_the_features_of_a_tune():
@@ -32,6 +33,28 @@ def test_the_features_of_a_tune():
     assert feature_LF[:, IN_3].tolist() == (onset % 72).tolist()
     assert feature_LF[:, BACK_4].tolist() == ((onset[-1] - onset) % 96).tolist()
     assert feature_LF[:, BACK_3].tolist() == ((onset[-1] - onset) % 72).tolist()
+
+
+def test_what_a_tune_repeats():
+    tokens = Tokenizer().encode(TUNES["frere-jacques"])
+    [feature_LF] = describe(collate([tokens]))
+    # Bar 2 is bar 1 again: its second to fourth notes end runs of two intervals, the four notes
+    # and the step to them came a bar ago.
+    assert feature_LF[:8, MELODIC_END].tolist() == [0, 0, 0, 0, 0, 0, 1, 1]
+    assert feature_LF[:8, FULL_END].tolist() == [0, 0, 0, 0, 0, 0, 1, 1]
+    assert feature_LF[:3, FULL_BEGIN].tolist() == [0, 1, 1]
+    assert not feature_LF[:8, AGO].any()
+
+
+def test_a_phrase_that_comes_again_is_dated():
+    pitch = [60, 62, 65, 64, 67, 60, 72, 60, 62, 65, 64, 67, 50]
+    tokens = Tokens(np.array(pitch, np.uint8), np.full(13, 24, np.uint16), np.zeros(13, np.uint16))
+    [feature_LF] = describe(collate([tokens]))
+    assert feature_LF[:, MELODIC_END].tolist() == [0] * 9 + [1, 1, 2, 0]
+    assert feature_LF[:, MELODIC_BEGIN].tolist() == [0, 2, 1, 1] + [0] * 9
+    assert feature_LF[:, FULL_END].tolist() == feature_LF[:, MELODIC_END].tolist()
+    # Four intervals, seven quarters ago; 0 is for none.
+    assert feature_LF[:, AGO].tolist() == [0] * 11 + [8, 0]
 
 
 def test_duration_bins_are_quarters_of_an_octave():

@@ -91,6 +91,55 @@ def test_knowing_the_originals_wins_all_and_scoring_by_nothing_ties(essen_corpus
     assert result.loss.item() == pytest.approx(np.log(2))
 
 
+def test_milder_copies_are_paired_with_stronger_ones_of_the_same_melody(essen_corpus, batch):
+    strengths = (0.25, 0.5, 1.0)
+    config = ContrastConfig(
+        kinds={"uniform_pitches": 1.0, "shuffle_durations": 1.0}, copies=2, strengths=strengths
+    )
+    contrast = Contrast(config, essen_corpus)
+    drawn = contrast.draw(batch, seeded(0))
+    assert len(drawn.copies) > 0.9 * 6 * len(batch)
+    assert len(drawn.milder_P) > 0.8 * 6 * len(batch)
+    milder, stronger = drawn.milder_P, drawn.stronger_P
+    assert torch.equal(drawn.original_N[milder], drawn.original_N[stronger])
+    assert torch.equal(drawn.kind_N[milder], drawn.kind_N[stronger])
+    originals = batch[drawn.original_N]
+    spoiled_N = (
+        (drawn.copies.pitch_BL != originals.pitch_BL)
+        | (drawn.copies.duration_BL != originals.duration_BL)
+    ).sum(1)
+    # On average only: a note may be drawn as it was.
+    assert spoiled_N[milder].float().mean() < 0.7 * spoiled_N[stronger].float().mean()
+
+    def score(batch: Batch) -> torch.Tensor:
+        return batch.pitch_BL[:, :8].double().std(dim=1)
+
+    result = contrast(ScoreBy(score), batch, drawn)
+    original, copy = score(batch), score(drawn.copies)
+    pairs = torch.cat([original[drawn.original_N] - copy, copy[milder] - copy[stronger]])
+    every = original[:, None] - copy
+    expected = 0.75 * pairs.neg().exp().log1p().mean() + 0.25 * every.neg().exp().log1p().mean()
+    assert result.loss.item() == pytest.approx(expected.item())
+
+
+def test_pairs_survive_where_some_copies_came_out_alike(tune_corpus):
+    flat = Tokens(np.full(30, 60, np.uint8), np.full(30, 24, np.uint16), np.zeros(30, np.uint16))
+    tune = tune_corpus.tokens(0)
+    batch = collate([flat, tune])
+    config = ContrastConfig(kinds={"shuffle_pitches": 1.0}, strengths=(0.3, 1.0), copies=5)
+    drawn = Contrast(config, tune_corpus).draw(batch, seeded(0))
+    assert (drawn.original_N == 1).all()
+    assert len(drawn.milder_P) >= 4
+    assert (drawn.milder_P != drawn.stronger_P).all()
+    assert max(drawn.milder_P.max(), drawn.stronger_P.max()) < len(drawn.copies)
+
+
+@pytest.mark.parametrize("strengths", [(), (0.5, 0.5), (1.0, 0.5), (0.0, 1.0), (0.5, 1.5)])
+def test_strengths_that_do_not_rise_to_one_are_refused(strengths):
+    with pytest.raises(ValueError, match="strengths must rise"):
+        ContrastConfig(strengths=strengths)
+
+
 def test_melodies_that_cannot_be_spoiled_cost_nothing(tune_corpus):
     one_note = Tokens(np.array([60], np.uint8), np.array([24], np.uint16), np.zeros(1, np.uint16))
     batch = collate([one_note] * 3)

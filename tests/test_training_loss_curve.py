@@ -14,7 +14,13 @@ from corpora import run_seqmelody
 from runs import small_run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from seqmelody.config import ConvGRUConfig, OptimizerConfig, TrainConfig
+from seqmelody.config import (
+    TRAINED_KINDS,
+    ContrastConfig,
+    ModelConfig,
+    OptimizerConfig,
+    TrainConfig,
+)
 from seqmelody.corpus import Corpus
 from seqmelody.training.run import train
 
@@ -50,7 +56,10 @@ def golden_run(corpus: Corpus, out: Path) -> TrainConfig:
         validate_every=30,
         tokens_per_batch=150,
         log_every=1,
-        model=ConvGRUConfig(channels=16, dilations=(1, 2), hidden_size=16, embedding_size=16),
+        contrast=ContrastConfig(
+            copies=2, kinds={kind: 1.0 for kind in TRAINED_KINDS if kind != "level_pitches"}
+        ),
+        model=ModelConfig(channels=16, dilations=(1, 2), hidden_size=16, embedding_size=16),
         optimizer=OptimizerConfig(
             learning_rate=2e-3, weight_decay=2.0, warmup_steps=4, largest_gradient_norm=0.8
         ),

@@ -2,8 +2,8 @@
 
 The streams are absolute; what a listener hears is relative. So each note is described by its
 interval from the note before, its height above the centre and above the last note of its melody,
-its duration, the rest after it, and its place in the metre. No feature holds the key: a transposed
-melody gets the very same features, and hence the same score.
+its duration, the rest after it, its place in the metre, and what it repeats. No feature holds the
+key: a transposed melody gets the very same features, and hence the same score.
 
 Shapes: B melodies, L notes, F features of a note, D channels.
 """
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from seqmelody.batching import Batch
 from seqmelody.melody import STEPS_PER_QUARTER
+from seqmelody.model.repetition import RUNS, repetition
 
 LARGEST_INTERVAL = 24
 LARGEST_HEIGHT = 36
@@ -22,6 +23,8 @@ LARGEST_HEIGHT = 36
 METRES = (4 * STEPS_PER_QUARTER, 3 * STEPS_PER_QUARTER)
 # Bins per doubling of a duration: enough to tell a dotted note from its neighbours.
 BINS_PER_OCTAVE = 4
+# A run that was heard longer ago, in quarters, counts as heard so long ago.
+LONGEST_AGO = 126
 
 
 class NoteFeatures(nn.Module):
@@ -32,8 +35,11 @@ class NoteFeatures(nn.Module):
     folk song is mostly the tonic (both cut at three octaves); duration and rest after, exact;
     duration in bins of a quarter octave, which lets a duration that training never saw borrow from
     its neighbours; onset within a bar of four and of three quarters, counted from the first note
-    and back from the last one. Counting from both ends spares the model from being told the metre
-    or the upbeat: the last note of a tune mostly falls on a strong beat.
+    and back from the last one; how long a run of intervals ends here that was heard before, and how
+    long a run begins here that comes again, and both for runs of intervals and times between onsets;
+    how many quarters ago a run of four of the latter was last heard. Counting from both ends spares
+    the model from being told the metre or the upbeat: the last note of a tune mostly falls on a
+    strong beat.
 
     Args:
         max_duration_steps: Cap of the duration stream.
@@ -58,6 +64,8 @@ class NoteFeatures(nn.Module):
             bins,
             *METRES,
             *METRES,
+            *([len(RUNS) + 1] * 4),
+            LONGEST_AGO + 2,
         ]
         starts = torch.tensor([0, *sizes]).cumsum(0)
         self.register_buffer("offset_F", starts[:-1], persistent=False)
@@ -104,5 +112,16 @@ def describe(batch: Batch) -> Tensor:
     features = [interval_BL, *heights, batch.duration_BL, batch.rest_BL, bin_BL]
     features += [onset_BL % metre for metre in METRES]
     features += [(last_B1 - onset_BL) % metre for metre in METRES]
+    # The first note has no interval, so runs begin with the second.
+    known_BL = mask_BL.clone()
+    known_BL[:, 0] = False
+    melodic = repetition(interval_BL, known_BL)
+    full = repetition(interval_BL * (int(step_BL.max()) + 1) + step_BL, known_BL)
+    features += [melodic.ending_BL, melodic.beginning_BL, full.ending_BL, full.beginning_BL]
+    earlier_BL = onset_BL.gather(1, full.earlier_BL.clamp(min=0))
+    ago_BL = (onset_BL // STEPS_PER_QUARTER - earlier_BL // STEPS_PER_QUARTER).clamp(
+        max=LONGEST_AGO
+    )
+    features.append((1 + ago_BL) * (full.earlier_BL >= 0))
     # Padding reads as feature 0: it is masked later, and must only stay inside the table.
     return torch.stack(features, dim=2) * mask_BL[:, :, None]

@@ -22,12 +22,14 @@ class ModelOutput:
         embedding_BE: Unit vectors, float32.
         weight_BL: How much each note counts, float32; sums to 1 over a melody, 0 on padding.
         value_BL: What each note says, float32.
+        sd_B: Standard deviation of the score, float32; ``None`` where it is not known.
     """
 
     score_B: Tensor
     embedding_BE: Tensor
     weight_BL: Tensor
     value_BL: Tensor
+    sd_B: Tensor | None = None
 
 
 class MelodyModel(Protocol):
