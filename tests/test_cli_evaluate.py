@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -53,5 +56,113 @@ def test_what_cannot_be_read_is_one_line_and_exit_code_3(
 def test_wrong_usage_is_exit_code_2(capsys, options):
     with pytest.raises(SystemExit) as end:
         main(["evaluate", "checkpoint", *(["corpus", *options] if options else [])])
+    assert end.value.code == 2
+    assert "usage: seqmelody evaluate" in capsys.readouterr().err
+
+
+def test_other_methods_stand_beside_the_checkpoint(
+    capsys, checkpoint_folder, essen_corpus, tmp_path
+):
+    path = tmp_path / "report.json"
+    arguments = [str(checkpoint_folder), str(essen_corpus.folder), "--copies", "1"]
+    assert main(["evaluate", *arguments, "--json", str(path)]) == 0
+    alone, told = capsys.readouterr().out, json.loads(path.read_text())
+    arguments += ["--json", str(path), "--against", "length", "density", str(tmp_path / "gone")]
+    assert main(["evaluate", *arguments]) == 1
+    printed, beside = capsys.readouterr().out, json.loads(path.read_text())
+    assert printed.startswith(alone)
+    against = beside.pop("against")
+    assert beside == told
+    assert list(against) == ["length", "density", "gone"]
+    assert against["gone"]["error"].startswith(f"{tmp_path / 'gone'}: no such checkpoint")
+    assert f"gone failed: {against['gone']['error']}" in printed
+    assert against["length"]["corruption"]["by_kind"]["markov_1"]["value"] == 0.5
+    [head] = [line for line in printed.splitlines() if "untrained  " in line and "density" in line]
+    assert [cell.strip() for cell in head.split("|")][2:-1] == ["untrained", "length", "density"]
+    rows = [line for line in printed.splitlines() if line.startswith("| shuffle_durations ")]
+    assert (
+        f"| {against['density']['corruption']['by_kind']['shuffle_durations']['value']:.3f} ("
+        in (rows[1])
+    )
+
+
+@pytest.fixture
+def suite(checkpoint_folder, essen_corpus, tmp_path):
+    def write(**changes):
+        values = {
+            "methods": [str(checkpoint_folder), "length"],
+            "corpora": {"songs": str(essen_corpus.folder)},
+            "tasks": [{"task": "stability", "corpus": "songs"}],
+        }
+        path = tmp_path / "suite.yaml"
+        path.write_text(json.dumps({**values, **changes}))
+        return str(path)
+
+    return write
+
+
+def test_a_suite_is_printed_and_written(capsys, suite, tmp_path):
+    files = {kind: tmp_path / f"report.{kind}" for kind in ("json", "csv", "html")}
+    options = [part for kind, path in files.items() for part in (f"--{kind}", str(path))]
+    assert main(["evaluate", "--suite", suite(), *options]) == 0
+    printed = capsys.readouterr().out
+    [section] = json.loads(files["json"].read_text())["sections"]
+    assert section["title"] in printed
+    found = section["methods"]["untrained"]["figures"]["first half"]["value"]
+    assert f"{found:.3f} (" in printed
+    assert f"untrained,first half,{found}" in files["csv"].read_text()
+    assert files["html"].read_text().startswith("<!DOCTYPE html>")
+    assert f"{found:.3f} (" in files["html"].read_text()
+
+
+def test_a_suite_that_is_not_done_in_full_is_exit_code_1(capsys, suite):
+    assert main(["evaluate", "--suite", suite(methods=["length", "nowhere"])]) == 1
+    assert "failed: nowhere: no such checkpoint" in capsys.readouterr().out
+    assert main(["evaluate", "--suite", suite(corpora={"songs": "nowhere"})]) == 1
+    assert "skipped: corpus songs: nowhere: no such folder" in capsys.readouterr().out
+
+
+def test_a_wrong_key_in_a_suite_is_exit_code_2(capsys, suite):
+    assert main(["evaluate", "--suite", suite(method=["length"])]) == 2
+    assert "suite.yaml: the suite: no key 'method'" in capsys.readouterr().err
+
+
+def test_a_report_that_has_no_folder_is_told_before_the_work(capsys, suite, tmp_path):
+    nowhere = tmp_path / "nowhere" / "report.html"
+    assert main(["evaluate", "--suite", suite(), "--html", str(nowhere)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"{nowhere}: its folder does not exist" in printed.err
+
+
+def test_a_wrong_suite_is_told_without_torch(suite):
+    program = (
+        "import sys; from seqmelody.cli import main\n"
+        f"print('exit', main(['evaluate', '--suite', {suite(corpora=[])!r}]))\n"
+        "print('heavy', sorted({'torch', 'lightning', 'pyarrow', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.stdout.endswith("exit 2\nheavy []\n")
+    assert "corpora: a folder for each name" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["checkpoint", "corpus", "--suite", "s.yaml"],
+        ["--suite", "s.yaml", "--against", "length"],
+        ["checkpoint", "corpus", "--html", "a.html"],
+        ["checkpoint", "corpus", "--csv", "a.csv"],
+    ],
+)
+def test_arguments_that_do_not_go_together_are_exit_code_2(capsys, arguments):
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", *arguments])
     assert end.value.code == 2
     assert "usage: seqmelody evaluate" in capsys.readouterr().err

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqmelody.evaluation.intervals import Estimate, bootstrap_mean, rank_correlation
+from seqmelody.evaluation.intervals import (
+    Estimate,
+    area_under_roc_statistic,
+    bootstrap,
+    bootstrap_mean,
+    rank_correlation,
+    rank_correlation_statistic,
+)
 
 figures = st.lists(st.integers(-5, 5), min_size=2, max_size=30).map(
     lambda values: np.array(values, dtype=float)
@@ -83,3 +90,50 @@ def test_rank_correlation_is_symmetric_and_hinges_on_ranks_alone(a, random):
     assert rank_correlation(np.exp(a), b**3) == pytest.approx(found)
     assert rank_correlation(-a, b) == pytest.approx(-found)
     assert rank_correlation(a, a) == pytest.approx(1)
+
+
+@given(figures, st.randoms(use_true_random=False))
+def test_drawing_a_melody_twice_is_as_if_it_were_there_twice(a, random):
+    b = np.array([random.randint(-3, 3) for _ in a], dtype=float)
+    weight = np.array([[random.randint(0, 3) for _ in a] for _ in range(4)])
+    weight[:, 0] = np.maximum(weight[:, 0], 1)
+    found = rank_correlation_statistic(a, b)(weight.astype(float))
+    repeated = [np.repeat(np.arange(len(a)), counts) for counts in weight]
+    expected = [rank_correlation(a[rows], b[rows]) for rows in repeated]
+    assert found == pytest.approx(expected, nan_ok=True)
+
+
+@given(figures, st.randoms(use_true_random=False))
+def test_the_area_under_the_curve_is_the_share_of_pairs_won(scores, random):
+    positive = np.array([random.random() < 0.5 for _ in scores])
+    weight = np.array([random.randint(0, 2) for _ in scores])
+    rows = np.repeat(np.arange(len(scores)), weight)
+    people, machines = scores[rows][positive[rows]], scores[rows][~positive[rows]]
+    pairs = (np.sign(people[:, None] - machines) + 1) / 2
+    expected = pairs.mean() if pairs.size else np.nan
+    [found] = area_under_roc_statistic(scores, positive)(weight[None].astype(float))
+    assert found == pytest.approx(expected, nan_ok=True)
+
+
+def test_an_interval_of_a_rank_correlation_holds_the_truth_about_95_times_in_100():
+    random = np.random.default_rng(0)
+    # Spearman's for two normal variables of correlation r is 6 / pi asin(r / 2).
+    truth, held, runs = 6 / np.pi * np.arcsin(0.25), 0, 200
+    for run in range(runs):
+        a = random.normal(size=100)
+        b = 0.5 * a + np.sqrt(0.75) * random.normal(size=100)
+        found = bootstrap(rank_correlation_statistic(a, b), np.arange(100), seed=run)
+        held += found.low <= truth <= found.high
+    assert 0.89 < held / runs < 0.99
+
+
+def test_any_figure_can_have_an_interval_and_the_mean_has_the_same_as_ever():
+    random = np.random.default_rng(0)
+    values, groups = random.normal(size=60), random.integers(0, 20, size=60)
+    found = bootstrap(lambda weight: (weight @ values) / weight.sum(1), groups, seed=3)
+    expected = bootstrap_mean(values, groups, seed=3)
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (expected.value, expected.low, expected.high)
+    )
+    unknown = bootstrap(lambda weight: np.full(len(weight), np.nan), groups)
+    assert np.isnan([unknown.value, unknown.low, unknown.high]).all()

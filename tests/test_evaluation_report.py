@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -58,6 +59,15 @@ def test_the_table_has_a_row_for_each_kind_and_says_which_were_never_trained_on(
         assert int(comparisons) == report.corruption.comparisons[kind]
     assert f"{report.corruption.trained_mean.value:.4f}" in rows["mean of trained kinds"]
     assert "untrained on" in lines[0]
+
+
+def test_a_kind_that_the_checkpoint_never_met_is_told(report):
+    assert report.kinds_trained_on == TRAINED_KINDS
+    assert "its training never used" not in report.table()
+    less = dataclasses.replace(report, kinds_trained_on=TRAINED_KINDS[1:])
+    [row] = [line for line in less.table().splitlines() if line.startswith(f"| {TRAINED_KINDS[0]}")]
+    assert "| never " in row
+    assert f"its training never used: {TRAINED_KINDS[0]}" in less.table()
 
 
 def test_the_same_call_gives_the_same_report_and_another_split_another(

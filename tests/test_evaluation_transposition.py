@@ -5,11 +5,12 @@ import types
 import numpy as np
 import pytest
 import torch
-from stand_ins import ScoreBy
+from stand_ins import by_model
 
 from seqmelody.batching import Batch, corpus_batch
 from seqmelody.checkpoint import load_checkpoint
 from seqmelody.corpus import Streams
+from seqmelody.evaluation.methods import CheckpointMethod
 from seqmelody.evaluation.transposition import SHIFTS, transposition_task
 
 
@@ -22,22 +23,25 @@ def test_the_shifts_are_the_six_on_either_side():
 
 
 def test_the_models_of_the_package_do_not_hinge_on_the_key(essen_corpus, checkpoint_folder):
-    model = load_checkpoint(checkpoint_folder).model
-    result = transposition_task(model, essen_corpus, essen_corpus.split("test"))
+    result = transposition_task(
+        CheckpointMethod(load_checkpoint(checkpoint_folder)),
+        essen_corpus,
+        essen_corpus.split("test"),
+    )
     assert tuple(result.rank_correlation) == SHIFTS
     assert result.worst == pytest.approx(1)
     assert result.largest_change == 0
 
 
 def test_a_score_that_moves_with_the_key_keeps_the_order(essen_corpus):
-    result = transposition_task(ScoreBy(low), essen_corpus, essen_corpus.split("test"))
+    result = transposition_task(by_model(low), essen_corpus, essen_corpus.split("test"))
     assert result.worst == pytest.approx(1)
     assert result.largest_change == 6
 
 
 def test_a_score_that_hinges_on_the_key_is_found_out(essen_corpus):
     result = transposition_task(
-        ScoreBy(lambda batch: low(batch) % 12), essen_corpus, np.arange(len(essen_corpus))
+        by_model(lambda batch: low(batch) % 12), essen_corpus, np.arange(len(essen_corpus))
     )
     assert result.worst < 0.5
     assert result.largest_change == 11
@@ -50,7 +54,7 @@ def test_padding_is_no_low_note(essen_corpus):
         seen.append(int(batch.pitch_BL[~batch.mask_BL].abs().sum()))
         return low(batch)
 
-    transposition_task(ScoreBy(score), essen_corpus, np.arange(50))
+    transposition_task(by_model(score), essen_corpus, np.arange(50))
     assert set(seen) == {0}
 
 
@@ -70,9 +74,9 @@ def test_melodies_that_would_leave_the_range_are_left_out(essen_corpus):
         scored.append(len(batch))
         return low(batch)
 
-    transposition_task(ScoreBy(score), near_the_edge, np.arange(20))
+    transposition_task(by_model(score), near_the_edge, np.arange(20))
     assert sum(scored) == 13 * int((high_B <= 121).sum())
     assert (high_B > 121).any()
-    none = transposition_task(ScoreBy(low), near_the_edge, np.flatnonzero(high_B > 121))
+    none = transposition_task(by_model(low), near_the_edge, np.flatnonzero(high_B > 121))
     assert np.isnan(none.worst)
     assert none.largest_change == 0

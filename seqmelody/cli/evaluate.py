@@ -1,23 +1,40 @@
-"""``seqmelody evaluate``: how good a checkpoint is on a corpus."""
+"""``seqmelody evaluate``: how good a checkpoint is, alone or beside other methods."""
 
 from __future__ import annotations
 
 import argparse
 
-HELP = "measure how good a checkpoint is on a corpus"
+HELP = "measure how good a checkpoint is, beside other methods"
 DESCRIPTION = """\
 Measures a checkpoint on the melodies of a corpus that it was not trained on: how often a melody
 outscores a spoiled copy of itself, kind by kind, with intervals; and whether scores hinge on the
-key.
+key. With --against, other checkpoints and baselines are measured on the same copies.
 
-  seqmelody evaluate runs/quick/checkpoint data/essen.corpus --json report.json"""
+  seqmelody evaluate runs/quick/checkpoint data/essen.corpus --json report.json
+  seqmelody evaluate runs/quick/checkpoint data/essen.corpus --against length ngram
+
+With --suite, a file says which methods are measured on which tasks: corruption, ratings, people
+against machines, stability. What is missing is skipped, and a method that fails stops no other;
+the exit code then is 1.
+
+  seqmelody evaluate --suite configs/evaluation.yaml --html report.html"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("checkpoint", help="checkpoint folder, or .ckpt file of a run")
-    parser.add_argument("corpus", help="folder that 'seqmelody prepare' wrote")
+    parser.add_argument("checkpoint", nargs="?", help="checkpoint folder, or .ckpt file of a run")
+    parser.add_argument("corpus", nargs="?", help="folder that 'seqmelody prepare' wrote")
+    parser.add_argument(
+        "--against",
+        nargs="+",
+        metavar="METHOD",
+        default=[],
+        help="other checkpoints and baselines (length, density, ...) to put beside it",
+    )
+    parser.add_argument("--suite", metavar="FILE", help="YAML file of methods, data and tasks")
     parser.add_argument("--json", metavar="FILE", help="write the figures here as well")
+    parser.add_argument("--csv", metavar="FILE", help="write a suite's figures here as well")
+    parser.add_argument("--html", metavar="FILE", help="write a suite's report, with plots, here")
     parser.add_argument(
         "--split",
         choices=["train", "validation", "test"],
@@ -31,28 +48,87 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="spoiled copies of each kind, for each melody (default: %(default)s)",
     )
     parser.add_argument("--seed", type=_seed, default=0, help="of the spoiling (default: 0)")
+    # Which arguments go together is known only when all are read.
+    parser.set_defaults(wrong_usage=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the table."""
+    """Prints the table; 1 if a method failed, or something of a suite was missing."""
+    if args.suite is not None:
+        if args.checkpoint is not None or args.against:
+            args.wrong_usage("--suite says itself what is measured: no CHECKPOINT, no --against")
+        return _run_suite(args)
+    if args.corpus is None:
+        args.wrong_usage("the following arguments are required: checkpoint, corpus (or --suite)")
+    if args.csv is not None or args.html is not None:
+        args.wrong_usage("--csv and --html are for a --suite")
+    return _run_checkpoint(args)
+
+
+def _run_checkpoint(args: argparse.Namespace) -> int:
     import json
     import sys
-    from pathlib import Path
 
-    from seqmelody.evaluation import evaluate
+    from seqmelody.evaluation.report import evaluate, evaluate_against, side_by_side
 
+    progress = sys.stderr.isatty()
     report = evaluate(
         args.checkpoint,
         args.corpus,
         split=args.split,
         copies=args.copies,
         seed=args.seed,
-        progress=sys.stderr.isatty(),
+        progress=progress,
     )
     print(report.table())
+    values = report.to_dict()
+    failed = False
+    if args.against:
+        others = evaluate_against(report, args.against, args.corpus, progress=progress)
+        print()
+        print(side_by_side(report, others))
+        values["against"] = {
+            name: {"error": found} if isinstance(found, str) else found.to_dict()
+            for name, found in others.items()
+        }
+        failed = any(isinstance(found, str) for found in others.values())
     if args.json:
-        Path(args.json).write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
-    return 0
+        _write(args.json, json.dumps(values, indent=2) + "\n")
+    return 1 if failed else 0
+
+
+def _run_suite(args: argparse.Namespace) -> int:
+    import json
+    import sys
+    from pathlib import Path
+
+    from seqmelody.errors import UsageError
+    from seqmelody.evaluation.suite import Suite
+
+    for file in (args.json, args.csv, args.html):
+        # Hours later would be late.
+        if file is not None and not Path(file).absolute().parent.is_dir():
+            raise UsageError(f"{file}: its folder does not exist")
+    suite = Suite.read(args.suite)  # before torch is imported
+
+    from seqmelody.evaluation.page import page
+    from seqmelody.evaluation.running import run_suite
+
+    report = run_suite(suite, progress=sys.stderr.isatty())
+    print(report.table())
+    if args.json:
+        _write(args.json, json.dumps(report.to_dict(), indent=2) + "\n")
+    if args.csv:
+        _write(args.csv, report.to_csv())
+    if args.html:
+        _write(args.html, page(report))
+    return 0 if report.complete else 1
+
+
+def _write(file: str, text: str) -> None:
+    from pathlib import Path
+
+    Path(file).write_text(text, encoding="utf-8")
 
 
 def _positive(text: str) -> int:

@@ -12,11 +12,13 @@ from tqdm import tqdm
 from seqmelody.batching import OrderedBatches
 from seqmelody.config import HELD_OUT_KINDS, TRAINED_KINDS
 from seqmelody.corpus import Corpus
-from seqmelody.corruption import Corruptor
+from seqmelody.corruption import Corruptor, changed
 from seqmelody.errors import CorpusError
-from seqmelody.evaluation.intervals import Estimate, bootstrap_mean
-from seqmelody.model import MelodyModel
-from seqmelody.objectives.contrast import compare
+from seqmelody.evaluation.intervals import Estimate, bootstrap, bootstrap_mean
+from seqmelody.evaluation.methods import Method
+from seqmelody.evaluation.streams import of_batch
+
+CALIBRATION_BINS = 10
 
 
 @dataclass(frozen=True)
@@ -35,15 +37,102 @@ class CorruptionResult:
 
     @property
     def worst(self) -> str:
-        """The kind of those that training may use that the model does worst on."""
+        """The kind of those that training may use that the method does worst on."""
         return min(TRAINED_KINDS, key=lambda kind: self.by_kind[kind].value)
 
 
+@dataclass(frozen=True)
+class CalibratedCorruption:
+    """What the corruption task found, and how far win probabilities are off.
+
+    Attributes:
+        corruption: The figures of the task.
+        calibration_error: Of a method whose score difference is a log-odds; None for another.
+    """
+
+    corruption: CorruptionResult
+    calibration_error: Estimate | None
+
+    headlines = ("mean of trained kinds", "worst trained kind", "retrograde", "markov_3")
+
+    def figures(self) -> dict[str, Estimate]:
+        """All figures by name."""
+        found = self.corruption
+        figures = {
+            "mean of trained kinds": found.trained_mean,
+            "worst trained kind": found.by_kind[found.worst],
+            **found.by_kind,
+        }
+        if self.calibration_error is not None:
+            figures["calibration error"] = self.calibration_error
+        return figures
+
+
+@dataclass(frozen=True, eq=False)
+class CorruptionScores:
+    """Scores of melodies and of their spoiled copies.
+
+    Attributes:
+        original: ``(melodies,)``.
+        copies: For each kind ``(melodies, copies)``; NaN where a copy came out like its original.
+        groups: Near-duplicates share one, ``(melodies,)``.
+    """
+
+    original: NDArray[np.float64]
+    copies: dict[str, NDArray[np.float64]]
+    groups: NDArray[np.int64]
+
+    def differences(self) -> NDArray[np.float64]:
+        """How far each original is above its copies of the trained kinds, ``(melodies, copies)``."""
+        copies = np.concatenate([self.copies[kind] for kind in TRAINED_KINDS], axis=1)
+        difference: NDArray[np.float64] = self.original[:, None] - copies
+        return difference
+
+    def calibration_error(self) -> Estimate:
+        """Expected calibration error of the logistic function of the difference (Naeini, 2015).
+
+        Whichever of the two is said to be more melodic, it is said with a confidence between a half
+        and 1, which should be the share of such cases that are right. Trained kinds only.
+        """
+        difference = self.differences()
+        bins, confidence, right = calibration_cases(difference)
+        melody = np.nonzero(~np.isnan(difference))[0]
+        # Of each melody and bin the sum of confidence less outcome.
+        gap = np.zeros((len(self.groups), CALIBRATION_BINS))
+        np.add.at(gap, (melody, bins), confidence - right)
+        count = np.bincount(melody, minlength=len(self.groups))
+
+        def statistic(weight_DN: NDArray[np.float64]) -> NDArray[np.float64]:
+            error_D: NDArray[np.float64] = np.abs(weight_DN @ gap).sum(1)
+            return error_D / np.maximum(weight_DN @ count, 1)
+
+        return bootstrap(statistic, self.groups)
+
+
+def calibration_cases(
+    difference: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """What a reliability diagram is drawn from.
+
+    Args:
+        difference: Score of each original less that of a copy; NaN where there is none.
+
+    Returns:
+        For each that is known: the bin of the confidence, the confidence of the more likely side,
+        and whether that side is the original (a half for a tie).
+    """
+    known = difference[~np.isnan(difference)]
+    confidence = 1 / (1 + np.exp(-np.abs(known)))
+    bins = np.minimum(((confidence - 0.5) * 2 * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    return bins, confidence, (np.sign(known) + 1) / 2
+
+
 def corruption_task(
-    model: MelodyModel,
+    method: Method,
     corpus: Corpus,
     rows: NDArray[np.int64],
     *,
+    strength: float = 1.0,
     copies: int = 3,
     seed: int = 0,
     progress: bool = False,
@@ -54,12 +143,41 @@ def corruption_task(
     training split.
 
     Args:
-        model: In evaluation mode, on the CPU.
+        method: Scores them.
         corpus: Where the melodies are.
         rows: Which of them.
+        strength: How strongly to spoil, above 0 and up to 1.
         copies: Of each kind, for each melody.
         seed: Of the spoiling.
         progress: Show a progress bar.
+
+    Raises:
+        CorpusError: A kind left every melody as it was.
+    """
+    return corruption_result(
+        corruption_scores(
+            method,
+            corpus,
+            rows,
+            strength=strength,
+            copies=copies,
+            seed=seed,
+            progress=progress,
+        )
+    )
+
+
+def corruption_scores(
+    method: Method,
+    corpus: Corpus,
+    rows: NDArray[np.int64],
+    *,
+    strength: float = 1.0,
+    copies: int = 3,
+    seed: int = 0,
+    progress: bool = False,
+) -> CorruptionScores:
+    """The scores that ``corruption_task`` compares; takes what it takes.
 
     Raises:
         CorpusError: A kind left every melody as it was.
@@ -68,29 +186,45 @@ def corruption_task(
     corruptor = Corruptor(corpus, kinds)
     batches = OrderedBatches(corpus, rows)
     generator = torch.Generator().manual_seed(seed)
-    won = {kind: np.full((len(corpus), copies), np.nan) for kind in kinds}
-    bar = tqdm(total=len(rows), desc="corruption", unit="melody", disable=not progress)
-    with torch.inference_mode(), bar:
+    original = np.full(len(corpus), np.nan)
+    found = {kind: np.full((len(corpus), copies), np.nan) for kind in kinds}
+    with tqdm(
+        total=len(rows), desc="corruption", unit="melody", leave=False, disable=not progress
+    ) as bar:
         for members, batch in zip(batches.batches, batches, strict=True):
-            score_B = model(batch).score_B
+            original[members] = method.scores(of_batch(batch))
             for kind in kinds:
                 for copy in range(copies):
-                    won_B, _ = compare(model, corruptor, batch, score_B, kind, generator)
-                    won[kind][members, copy] = won_B.numpy()
+                    spoiled = corruptor.corrupt(batch, kind, generator, strength=strength)
+                    different = changed(batch, spoiled).numpy()
+                    score = method.scores(of_batch(spoiled))
+                    found[kind][members, copy] = np.where(different, score, np.nan)
             bar.update(len(batch))
-    groups = np.asarray(corpus.column("group"))[rows]
-    by_melody = {kind: _mean_of_known(won[kind][rows]) for kind in kinds}
-    for kind, values in by_melody.items():
-        if np.isnan(values).all():
+    for kind, scores in found.items():
+        if np.isnan(scores[rows]).all():
             raise CorpusError(
                 f"{corpus.folder}: none of its melodies comes out changed by {kind}, so there is "
                 "nothing to compare; take a larger corpus"
             )
+    return CorruptionScores(
+        original[rows],
+        {kind: scores[rows] for kind, scores in found.items()},
+        np.asarray(corpus.column("group"))[rows].astype(np.int64),
+    )
+
+
+def corruption_result(scores: CorruptionScores) -> CorruptionResult:
+    """The figures of some comparisons."""
+    won = {
+        kind: (np.sign(scores.original[:, None] - copies) + 1) / 2
+        for kind, copies in scores.copies.items()
+    }
+    by_melody = {kind: _mean_of_known(values) for kind, values in won.items()}
     trained = _mean_of_known(np.stack([by_melody[kind] for kind in TRAINED_KINDS], axis=1))
     return CorruptionResult(
-        by_kind={kind: bootstrap_mean(values, groups) for kind, values in by_melody.items()},
-        comparisons={kind: int((~np.isnan(won[kind])).sum()) for kind in kinds},
-        trained_mean=bootstrap_mean(trained, groups),
+        by_kind={kind: bootstrap_mean(values, scores.groups) for kind, values in by_melody.items()},
+        comparisons={kind: int((~np.isnan(values)).sum()) for kind, values in won.items()},
+        trained_mean=bootstrap_mean(trained, scores.groups),
     )
 
 

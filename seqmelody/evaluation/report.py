@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,17 @@ from seqmelody.config import HELD_OUT_KINDS, TRAINED_KINDS
 from seqmelody.corpus import Corpus
 from seqmelody.errors import CorpusError
 from seqmelody.evaluation.corruption import CorruptionResult, corruption_task
+from seqmelody.evaluation.methods import (
+    CheckpointMethod,
+    Method,
+    Remembered,
+    check_tokenizer,
+    kinds_trained_on,
+    method,
+    names_of,
+    trained_on,
+)
+from seqmelody.evaluation.results import reason, shown
 from seqmelody.evaluation.transposition import TranspositionResult, transposition_task
 
 
@@ -26,6 +37,8 @@ class Report:
         checkpoint: Its name.
         corpus: Digest of the corpus' content.
         same_corpus: Whether the checkpoint was trained on this corpus' training split.
+        kinds_trained_on: Kinds of corruption that its training used; those that training may use,
+            where it does not say.
         split: Which split was used.
         melodies: How many melodies that is.
         copies: Spoiled copies of each kind, for each melody.
@@ -37,6 +50,7 @@ class Report:
     checkpoint: str
     corpus: str
     same_corpus: bool
+    kinds_trained_on: tuple[str, ...]
     split: str
     melodies: int
     copies: int
@@ -56,13 +70,13 @@ class Report:
 
     def table(self) -> str:
         """The figures for a screen or a Markdown file."""
-        rows = []
+        rows: list[list[object]] = []
         for kind in (*TRAINED_KINDS, *HELD_OUT_KINDS):
             found = self.corruption.by_kind[kind]
             rows.append(
                 [
                     kind,
-                    "never" if kind in HELD_OUT_KINDS else "yes",
+                    "yes" if kind in self.kinds_trained_on else "never",
                     found.value,
                     f"{found.low:.4f} to {found.high:.4f}",
                     self.corruption.comparisons[kind],
@@ -73,6 +87,10 @@ class Report:
         heads = ["kind of copy", "trained on", "pairwise accuracy", "95 % interval", "comparisons"]
         transposition = self.transposition
         lowest = "not known" if math.isnan(transposition.worst) else f"{transposition.worst:.4f}"
+        never = [kind for kind in TRAINED_KINDS if kind not in self.kinds_trained_on]
+        aside = (
+            [f"of the trained kinds, its training never used: {', '.join(never)}"] if never else []
+        )
         note = (
             "The checkpoint was trained on the training split of this corpus."
             if self.same_corpus
@@ -87,6 +105,7 @@ class Report:
                 "",
                 tabulate(rows, heads, tablefmt="github", floatfmt=".4f"),
                 "",
+                *aside,
                 f"worst trained kind: {self.corruption.worst}",
                 "rank correlation of scores under transposition by -6 to +6 semitones, lowest: "
                 f"{lowest} (largest change of a score "
@@ -108,7 +127,7 @@ def evaluate(
     seed: int = 0,
     progress: bool = False,
 ) -> Report:
-    """Runs all tasks.
+    """Runs the tasks of a checkpoint that need no labels.
 
     Args:
         checkpoint: Folder, or ``.ckpt`` of a run.
@@ -123,28 +142,96 @@ def evaluate(
         CorpusError: The corpus cannot be read, the split is empty, the tokenizer is another one, or
             the melodies cannot be spoiled.
     """
-    loaded = load_checkpoint(checkpoint)
-    opened = Corpus.open(corpus, tokenizer=loaded.tokenizer)
-    rows = opened.split(split)
+    scoring = CheckpointMethod(load_checkpoint(checkpoint))
+    opened = Corpus.open(corpus, tokenizer=scoring.checkpoint.tokenizer)
+    return _measure(scoring, opened, split=split, copies=copies, seed=seed, progress=progress)
+
+
+def evaluate_against(
+    report: Report, others: Sequence[str], corpus: str | Path, *, progress: bool = False
+) -> dict[str, Report | str]:
+    """Measures other methods as a checkpoint was measured: the same melodies, the same copies.
+
+    Args:
+        report: What ``evaluate`` found.
+        others: Paths of checkpoints and names of baselines, which learn from the training split.
+        corpus: The folder that the report is about.
+        progress: Show a progress bar.
+
+    Returns:
+        By the name of the method what was found, or in a line why it failed.
+
+    Raises:
+        CorpusError: The corpus cannot be read.
+    """
+    opened = Corpus.open(corpus)
+    found: dict[str, Report | str] = {}
+    # The checkpoint's own name is taken.
+    for spec, name in zip(others, names_of([report.checkpoint, *others])[1:], strict=True):
+        try:
+            other = Remembered(method(spec, opened), name)
+            check_tokenizer(other, opened)
+            found[name] = _measure(
+                other,
+                opened,
+                split=report.split,
+                copies=report.copies,
+                seed=report.seed,
+                progress=progress,
+            )
+        except Exception as error:  # noqa: BLE001 - the other methods' work must not be lost
+            found[name] = reason(error)
+    return found
+
+
+def side_by_side(report: Report, others: Mapping[str, Report | str]) -> str:
+    """One table of a checkpoint and other methods, and a line for each that failed."""
+    columns = {report.checkpoint: report}
+    columns |= {name: each for name, each in others.items() if isinstance(each, Report)}
+    rows = [
+        [kind, *(shown(each.corruption.by_kind[kind]) for each in columns.values())]
+        for kind in (*TRAINED_KINDS, *HELD_OUT_KINDS)
+    ]
+    rows.append(
+        [
+            "mean of trained kinds",
+            *(shown(each.corruption.trained_mean) for each in columns.values()),
+        ]
+    )
+    worst = [each.transposition.worst for each in columns.values()]
+    rows.append(
+        ["transposition", *("not known" if math.isnan(each) else f"{each:.3f}" for each in worst)]
+    )
+    failed = [f"{name} failed: {each}" for name, each in others.items() if isinstance(each, str)]
+    return "\n".join(
+        [
+            "pairwise accuracy by kind of copy, with 95 % intervals; lowest rank correlation of "
+            "scores under transposition",
+            "",
+            tabulate(rows, ["", *columns], tablefmt="github", disable_numparse=True),
+            *(["", *failed] if failed else []),
+        ]
+    )
+
+
+def _measure(
+    scoring: Method, corpus: Corpus, *, split: str, copies: int, seed: int, progress: bool
+) -> Report:
+    rows = corpus.split(split)
     for needed in (split, "train"):
-        if len(opened.split(needed)) == 0:
-            raise CorpusError(f"{corpus}: no melodies in its {needed} split")
+        if len(corpus.split(needed)) == 0:
+            raise CorpusError(f"{corpus.folder}: no melodies in its {needed} split")
     return Report(
-        checkpoint=loaded.name,
-        corpus=opened.digest,
-        same_corpus=_trained_on(loaded.metrics) == opened.digest,
+        checkpoint=scoring.name,
+        corpus=corpus.digest,
+        same_corpus=trained_on(scoring) == corpus.digest,
+        kinds_trained_on=kinds_trained_on(scoring),
         split=split,
         melodies=len(rows),
         copies=copies,
         seed=seed,
         corruption=corruption_task(
-            loaded.model, opened, rows, copies=copies, seed=seed, progress=progress
+            scoring, corpus, rows, copies=copies, seed=seed, progress=progress
         ),
-        transposition=transposition_task(loaded.model, opened, rows),
+        transposition=transposition_task(scoring, corpus, rows),
     )
-
-
-def _trained_on(metrics: Mapping[str, Any]) -> str | None:
-    """Digest of the corpus that a checkpoint was trained on, where it says so."""
-    training = metrics.get("training")
-    return training.get("corpus") if isinstance(training, Mapping) else None

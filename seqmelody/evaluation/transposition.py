@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from seqmelody.batching import OrderedBatches
 from seqmelody.corpus import Corpus
 from seqmelody.evaluation.intervals import rank_correlation
-from seqmelody.model import MelodyModel
+from seqmelody.evaluation.methods import Method
+from seqmelody.evaluation.streams import of_corpus, room_for, select, transposed
 
 SHIFTS = tuple(shift for shift in range(-6, 7) if shift != 0)
 
@@ -36,33 +35,27 @@ class TranspositionResult:
 
 
 def transposition_task(
-    model: MelodyModel, corpus: Corpus, rows: NDArray[np.int64]
+    method: Method, corpus: Corpus, rows: NDArray[np.int64]
 ) -> TranspositionResult:
     """Scores each melody in thirteen keys, from six semitones below to six above.
 
     A melody that would leave the MIDI range in any of them is left out.
 
     Args:
-        model: In evaluation mode, on the CPU.
+        method: Scores them.
         corpus: Where the melodies are.
         rows: Which of them.
     """
-    scores: dict[int, list[NDArray[np.float32]]] = {shift: [] for shift in (0, *SHIFTS)}
-    with torch.inference_mode():
-        for batch in OrderedBatches(corpus, rows):
-            low_B = batch.pitch_BL.masked_fill(~batch.mask_BL, 127).amin(1)
-            room_B = (low_B + min(SHIFTS) >= 0) & (batch.pitch_BL.amax(1) + max(SHIFTS) <= 127)
-            roomy = batch[room_B]
-            if len(roomy) == 0:
-                continue
-            for shift, found in scores.items():
-                moved = replace(roomy, pitch_BL=(roomy.pitch_BL + shift) * roomy.mask_BL)
-                found.append(model(moved).score_B.numpy())
-    nothing = np.zeros(0, dtype=np.float32)
-    joined = {shift: np.concatenate([nothing, *found]) for shift, found in scores.items()}
+    melodies = of_corpus(corpus, rows)
+    roomy = np.flatnonzero(room_for(melodies, SHIFTS))
+    melodies = select(melodies, roomy)
+    scores = {
+        shift: method.scores(transposed(melodies, shift)) if roomy.size else np.zeros(0)
+        for shift in (0, *SHIFTS)
+    }
     return TranspositionResult(
-        rank_correlation={shift: rank_correlation(joined[0], joined[shift]) for shift in SHIFTS},
+        rank_correlation={shift: rank_correlation(scores[0], scores[shift]) for shift in SHIFTS},
         largest_change=float(
-            max(np.abs(joined[shift] - joined[0]).max(initial=0.0) for shift in SHIFTS)
+            max(np.abs(scores[shift] - scores[0]).max(initial=0.0) for shift in SHIFTS)
         ),
     )

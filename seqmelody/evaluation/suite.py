@@ -1,0 +1,272 @@
+"""``Suite``: which methods are measured on which tasks, as a YAML file says.
+
+``configs/evaluation.yaml`` is an example with all that there is. Nothing here imports torch, so that
+mistakes are answered at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from seqmelody.errors import UsageError
+
+ALL = "all"
+DEVELOPMENT = "dev"
+TEST = "test"
+REGRESSIONS = ("ridge", "boosting")
+
+
+@dataclass(frozen=True)
+class RatingsConfig:
+    """A file of ratings."""
+
+    path: str
+    """CSV file; see ``seqmelody.judgements.Ratings``."""
+    corpus: str
+    """Name of the corpus that holds the melodies."""
+    column: str = "score"
+    """Which column holds the ratings."""
+    system: str | None = None
+    """Column of the corpus that says who made a melody: correlations are taken within each as well."""
+    number: str | None = None
+    """Column of the corpus that numbers the stimuli. Those whose number divided by 5 leaves 0 or 1
+    are for choosing (dev), the others for reporting (test)."""
+
+
+@dataclass(frozen=True)
+class CorruptionConfig:
+    """A melody against spoiled copies of itself."""
+
+    corpus: str
+    """Name of a corpus."""
+    split: str = TEST
+    """train, validation, test, or all."""
+    where: dict[str, str] = field(default_factory=dict)
+    """Only melodies of which a column fits a pattern, such as ``path: data/essen/*``."""
+    copies: int = 3
+    """Spoiled copies of each kind, for each melody."""
+    strengths: tuple[float, ...] = (1.0,)
+    """How strongly to spoil, above 0 and up to 1: a table for each."""
+    seed: int = 0
+    """Of the spoiling."""
+
+
+@dataclass(frozen=True)
+class RatingsTaskConfig:
+    """Scores against what people said."""
+
+    ratings: str
+    """Name of the ratings."""
+    stimuli: str = ALL
+    """dev, test, or all."""
+
+
+@dataclass(frozen=True)
+class SupervisedConfig:
+    """Ratings learnt from vectors."""
+
+    ratings: str
+    """Name of the ratings."""
+    stimuli: str = ALL
+    """What the figures are about: dev (and nothing else is learnt from), test, or all."""
+    regression: str = "ridge"
+    """ridge, or boosting (of decision trees)."""
+    seeds: int = 3
+    """How many times to draw the folds."""
+
+
+@dataclass(frozen=True)
+class DetectionConfig:
+    """Melodies by people against melodies by machines."""
+
+    corpus: str
+    """Name of a corpus."""
+    column: str
+    """Column of the corpus that says who made a melody."""
+    people: tuple[str, ...]
+    """Those who are people; patterns such as ``*-Orig`` count."""
+    split: str = ALL
+    """train, validation, test, or all."""
+
+
+@dataclass(frozen=True)
+class StabilityConfig:
+    """Scores before and after changes of key, tempo and length."""
+
+    corpus: str
+    """Name of a corpus."""
+    split: str = TEST
+    """train, validation, test, or all."""
+    where: dict[str, str] = field(default_factory=dict)
+    """Only melodies of which a column fits a pattern, such as ``path: data/essen/*``."""
+
+
+TaskConfig = (
+    CorruptionConfig | RatingsTaskConfig | SupervisedConfig | DetectionConfig | StabilityConfig
+)
+TASKS: dict[str, type[TaskConfig]] = {
+    "corruption": CorruptionConfig,
+    "ratings": RatingsTaskConfig,
+    "supervised": SupervisedConfig,
+    "detection": DetectionConfig,
+    "stability": StabilityConfig,
+}
+_CHOICES = {
+    "split": ("train", "validation", TEST, ALL),
+    "stimuli": (DEVELOPMENT, TEST, ALL),
+    "regression": REGRESSIONS,
+}
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Methods, what they are measured on, and how.
+
+    Attributes:
+        methods: Checkpoints' paths and baselines' names.
+        corpora: Folders by name.
+        tasks: In the order of the report.
+        ratings: Files of ratings by name.
+        learn_from: Name of the corpus whose training split baselines learn from, if they learn; the
+            first of the corpora if not said.
+    """
+
+    methods: tuple[str, ...]
+    corpora: dict[str, str]
+    tasks: tuple[TaskConfig, ...]
+    ratings: dict[str, RatingsConfig] = field(default_factory=dict)
+    learn_from: str = ""
+
+    @classmethod
+    def read(cls, path: str | Path) -> Suite:
+        """Reads a YAML file.
+
+        Raises:
+            UsageError: It cannot be read, has a key that there is not or lacks one, or a value is
+                not what it should be.
+        """
+        try:
+            with Path(path).open(encoding="utf-8") as file:
+                stored = yaml.safe_load(file)
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise UsageError(f"{path}: cannot be read ({error})") from error
+        try:
+            return cls._of(stored)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from error
+
+    @classmethod
+    def _of(cls, stored: Any) -> Suite:
+        _check_keys(cls, stored, "the suite")
+        methods, corpora = stored["methods"], stored["corpora"]
+        if not isinstance(methods, list) or not methods or not _texts(methods):
+            raise UsageError("methods: a list of checkpoints and baselines")
+        if len(set(methods)) < len(methods):
+            raise UsageError("methods: one occurs twice")
+        if (
+            not isinstance(corpora, dict)
+            or not corpora
+            or not _texts([*corpora, *corpora.values()])
+        ):
+            raise UsageError("corpora: a folder for each name")
+        ratings = stored.get("ratings") or {}
+        if not isinstance(ratings, dict):
+            raise UsageError("ratings: a table of settings for each name")
+        tasks = stored["tasks"]
+        if not isinstance(tasks, list) or not tasks:
+            raise UsageError("tasks: a list of tables of settings")
+        suite = cls(
+            methods=tuple(methods),
+            corpora=corpora,
+            tasks=tuple(_task(values, f"tasks[{place}]") for place, values in enumerate(tasks)),
+            ratings={
+                name: _build(RatingsConfig, values, f"ratings.{name}")
+                for name, values in ratings.items()
+            },
+            learn_from=stored.get("learn_from") or next(iter(corpora)),
+        )
+        suite._check_names()
+        return suite
+
+    def _check_names(self) -> None:
+        """Raises ``UsageError`` where something names what is not listed."""
+        used: list[tuple[str, str, Mapping[str, Any]]] = [
+            ("learn_from", self.learn_from, self.corpora)
+        ]
+        for name, ratings in self.ratings.items():
+            used.append((f"ratings.{name}: corpus", ratings.corpus, self.corpora))
+        for place, task in enumerate(self.tasks):
+            if isinstance(task, RatingsTaskConfig | SupervisedConfig):
+                used.append((f"tasks[{place}]: ratings", task.ratings, self.ratings))
+            else:
+                used.append((f"tasks[{place}]: corpus", task.corpus, self.corpora))
+        for where, name, known in used:
+            if name not in known:
+                raise UsageError(f"{where}: no {name!r}; there are {', '.join(known) or 'none'}")
+        for place, task in enumerate(self.tasks):
+            if isinstance(task, RatingsTaskConfig | SupervisedConfig):
+                halves = self.ratings[task.ratings].number is not None
+                if task.stimuli != ALL and not halves:
+                    raise UsageError(
+                        f"tasks[{place}]: stimuli {task.stimuli!r} needs the key 'number' at "
+                        f"ratings.{task.ratings}"
+                    )
+
+
+def _task(values: Any, where: str) -> TaskConfig:
+    if not isinstance(values, dict) or values.get("task") not in TASKS:
+        raise UsageError(f"{where}: needs 'task', one of {', '.join(TASKS)}")
+    config = TASKS[values["task"]]
+    settings = {key: value for key, value in values.items() if key != "task"}
+    return _build(config, settings, f"{where} ({values['task']})")
+
+
+_Config = TypeVar("_Config")
+
+
+def _build(config: type[_Config], values: Any, where: str) -> _Config:
+    """The settings in a table."""
+    _check_keys(config, values, where)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(config)
+    try:
+        settings = parser.parse_object(values).as_dict()
+    except argparse.ArgumentError as error:
+        raise UsageError(f"{where}: {' '.join(str(error).split())}") from error
+    for key, choices in _CHOICES.items():
+        if settings.get(key, choices[0]) not in choices:
+            raise UsageError(
+                f"{where}: {key} is one of {', '.join(choices)}, not {settings[key]!r}"
+            )
+    if not _texts([*settings.get("where", {}).values()]):
+        raise UsageError(f"{where}: where is a pattern for each column")
+    for key in ("copies", "seeds"):
+        if settings.get(key, 1) < 1:
+            raise UsageError(f"{where}: {key} must be at least 1, not {settings[key]}")
+    for strength in settings.get("strengths", ()):
+        if not 0 < strength <= 1:
+            raise UsageError(f"{where}: strengths lie above 0 and up to 1, not {strength}")
+    return config(**settings)
+
+
+def _check_keys(config: Any, values: Any, where: str) -> None:
+    if not isinstance(values, Mapping):
+        raise UsageError(f"{where}: a table of settings is needed")
+    known = {each.name: each for each in fields(config)}
+    for key in values:
+        if key not in known:
+            raise UsageError(f"{where}: no key {key!r}; there are {', '.join(known)}")
+    for key, each in known.items():
+        if key not in values and each.default is MISSING and each.default_factory is MISSING:
+            raise UsageError(f"{where}: key {key!r} is missing")
+
+
+def _texts(values: list[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)

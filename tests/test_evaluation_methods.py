@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from stand_ins import By, ByVectors, mean_pitch
+
+from seqmelody.baselines import BASELINES
+from seqmelody.checkpoint import load_checkpoint
+from seqmelody.config import TRAINED_KINDS
+from seqmelody.errors import CheckpointError, CorpusError, SeqmelodyError, UsageError
+from seqmelody.evaluation import CheckpointMethod, Method, VectorMethod, method
+from seqmelody.evaluation.methods import (
+    Remembered,
+    check_tokenizer,
+    kinds_trained_on,
+    names_of,
+    trained_on,
+)
+from seqmelody.evaluation.streams import of_corpus
+from seqmelody.scorer import Scorer
+from seqmelody.tokens import Tokenizer
+
+
+@pytest.fixture(scope="module")
+def melodies(essen_corpus):
+    return of_corpus(essen_corpus, np.arange(60))
+
+
+def test_a_checkpoint_scores_as_the_scorer_does(checkpoint_folder, essen_corpus, melodies):
+    found = method(checkpoint_folder)
+    assert isinstance(found, Method)
+    assert isinstance(found, VectorMethod)
+    assert found.name == "untrained"
+    said = [row.score for row in Scorer.load(checkpoint_folder).score(essen_corpus)[:60]]
+    assert found.scores(melodies) == pytest.approx(said, abs=1e-5)
+    vectors = found.vectors(melodies)
+    assert vectors.shape == (60, 8 + 1)
+    assert vectors[:, -1] == pytest.approx(found.scores(melodies))
+    assert np.linalg.norm(vectors[:, :-1], axis=1) == pytest.approx(np.ones(60), abs=1e-5)
+
+
+def test_baselines_come_by_name(essen_corpus, melodies):
+    assert {"length", "density"} <= set(BASELINES)
+    found = method("length", essen_corpus)
+    assert found.name == "length"
+    assert np.array_equal(np.argsort(found.scores(melodies)), np.argsort(essen_corpus.notes[:60]))
+    with pytest.raises(CorpusError, match="no corpus to learn from"):
+        method("length")
+
+
+def test_what_is_no_method_is_named(essen_corpus, tmp_path):
+    with pytest.raises(UsageError, match=r"nothing: no such checkpoint; the baselines are length"):
+        method("nothing", essen_corpus)
+    with pytest.raises(CheckpointError, match="not a checkpoint folder"):
+        method(tmp_path, essen_corpus)
+
+
+def test_names_are_short_where_that_is_enough():
+    specs = ["length", "runs/a/checkpoint", "runs/b/checkpoint", "checkpoints/melodic/"]
+    assert names_of(specs) == [
+        "length",
+        "runs/a/checkpoint",
+        "runs/b/checkpoint",
+        "melodic",
+    ]
+
+
+def test_the_same_melodies_are_scored_once(melodies, essen_corpus):
+    asked = []
+
+    def score(of):
+        asked.append(len(of))
+        return mean_pitch(of)
+
+    remembered = Remembered(By(score), "other name")
+    assert remembered.name == "other name"
+    again = of_corpus(essen_corpus, np.arange(60))
+    assert np.array_equal(remembered.scores(melodies), remembered.scores(again))
+    assert remembered.vectors(melodies).shape == (60, 1)
+    assert asked == [60]
+    remembered.scores(of_corpus(essen_corpus, np.arange(59)))
+    assert asked == [60, 59]
+
+
+def test_a_score_that_is_no_number_is_an_error(melodies):
+    holes = Remembered(By(lambda of: np.where(mean_pitch(of) > 70, np.nan, 0.0)))
+    bad = int((mean_pitch(melodies) > 70).sum())
+    assert 0 < bad < 60
+    with pytest.raises(SeqmelodyError, match=rf"rule: no finite score for {bad} of 60 melodies"):
+        holes.scores(melodies)
+    endless = Remembered(ByVectors(lambda of: np.full((len(of), 2), np.inf)))
+    with pytest.raises(SeqmelodyError, match="vectors: no finite vector for 60 of 60"):
+        endless.vectors(melodies)
+
+
+def test_vectors_are_no_score(melodies):
+    only = Remembered(ByVectors(lambda of: np.ones((len(of), 2))))
+    assert not only.has_scores
+    assert only.vectors(melodies).shape == (60, 2)
+    with pytest.raises(SeqmelodyError, match="vectors to learn from, but no score"):
+        only.scores(melodies)
+
+
+def test_a_method_says_what_it_was_trained_on(checkpoint_folder, essen_corpus):
+    checkpoint = load_checkpoint(checkpoint_folder)
+    plain = CheckpointMethod(checkpoint)
+    assert trained_on(plain) is None
+    assert kinds_trained_on(plain) == TRAINED_KINDS
+    told = CheckpointMethod(
+        dataclasses.replace(
+            checkpoint,
+            metrics={"training": {"corpus": essen_corpus.digest}},
+            config={"contrast": {"kinds": {"markov_1": 2.0, "shuffle_notes": 1, "markov_2": 0}}},
+        )
+    )
+    assert trained_on(Remembered(told)) == essen_corpus.digest
+    assert kinds_trained_on(Remembered(told)) == ("shuffle_notes", "markov_1")
+    assert trained_on(By(mean_pitch)) is None
+    assert kinds_trained_on(By(mean_pitch)) == ()
+
+
+def test_a_corpus_of_another_tokenizer_is_refused(checkpoint_folder, essen_corpus):
+    checkpoint = load_checkpoint(checkpoint_folder)
+    check_tokenizer(CheckpointMethod(checkpoint), essen_corpus)
+    check_tokenizer(By(mean_pitch), essen_corpus)
+    other = Tokenizer(max_rest_steps=10)
+    reads_other = CheckpointMethod(dataclasses.replace(checkpoint, tokenizer=other))
+    with pytest.raises(CorpusError, match=other.fingerprint):
+        check_tokenizer(Remembered(reads_other), essen_corpus)

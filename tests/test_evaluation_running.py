@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from rated import prepare_rated, suite_of
+from stand_ins import By, ByVectors, mean_pitch
+
+from seqmelody import baselines
+from seqmelody.config import HELD_OUT_KINDS, TRAINED_KINDS
+from seqmelody.corpus import Corpus
+from seqmelody.errors import UsageError
+from seqmelody.evaluation import Suite, SuiteReport, run_suite, running
+from seqmelody.evaluation.corruption import corruption_task
+from seqmelody.evaluation.running import for_choosing
+
+
+@pytest.fixture(scope="module")
+def folder(essen_corpus, tmp_path_factory):
+    made = tmp_path_factory.mktemp("suite")
+    prepare_rated(essen_corpus, made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def report(folder, checkpoint_folder) -> SuiteReport:
+    return run_suite(Suite.read(suite_of(folder, checkpoint_folder)))
+
+
+def section(report: SuiteReport, start: str):
+    [found] = [each for each in report.sections if each.title.startswith(start)]
+    return found
+
+
+def test_every_method_is_on_every_task_in_the_order_of_the_suite(report):
+    assert [each.task for each in report.sections] == [
+        *["corruption"] * 2,
+        *["ratings"] * 2,
+        "detection",
+        "stability",
+    ]
+    for each in report.sections:
+        assert [row.method for row in each.rows] == ["untrained", "length", "density"]
+        assert list(each.done) == ["untrained", "length", "density"]
+    assert report.complete
+    assert report.skipped == ()
+
+
+def test_the_figures_are_those_of_the_tasks(report, folder):
+    corpus = Corpus.open(folder / "corpus")
+    rows = corpus.split("test")
+    length = By(lambda melodies: np.diff(melodies.offsets))
+    found = section(report, "Corruption at strength 1,").done["length"].figures()
+    expected = corruption_task(length, corpus, rows, copies=1)
+    for kind in (*TRAINED_KINDS, *HELD_OUT_KINDS):
+        assert found[kind] == expected.by_kind[kind]
+    assert found["mean of trained kinds"] == expected.trained_mean
+    # Only a checkpoint's score is a log-odds.
+    assert "calibration error" not in found
+    of_checkpoint = section(report, "Corruption at strength 0.3").done["untrained"].figures()
+    assert 0 <= of_checkpoint["calibration error"].value <= 0.5
+
+
+def test_kinds_that_a_checkpoint_never_met_are_told(report, folder, checkpoint_folder, monkeypatch):
+    assert "never trained on" not in section(report, "Corruption at strength 1,").note
+    monkeypatch.setattr(running, "kinds_trained_on", lambda method: TRAINED_KINDS[:-1])
+    tasks = [{"task": "corruption", "corpus": "songs", "copies": 1}]
+    told = run_suite(Suite.read(suite_of(folder, checkpoint_folder, tasks=tasks)))
+    assert f"untrained was never trained on {TRAINED_KINDS[-1]}." in told.sections[0].note
+    assert "length was never" not in told.sections[0].note
+
+
+def test_a_pattern_chooses_melodies(folder, checkpoint_folder):
+    corpus = Corpus.open(folder / "corpus")
+    rows = corpus.split("test")
+    first = corpus.column("path")[rows[0]]
+    tasks = [
+        {"task": "stability", "corpus": "songs", "where": {"path": pattern}}
+        for pattern in ("*", first, "nothing*")
+    ]
+    tasks.append({"task": "stability", "corpus": "songs", "where": {"colour": "*"}})
+    told = run_suite(Suite.read(suite_of(folder, checkpoint_folder, tasks=tasks)))
+    every, one = told.sections
+    assert f"{len(rows)} melodies" in every.title
+    assert f"path {first}, 1 melodies" in one.title
+    assert "with path nothing*" in told.skipped[0]
+    assert "no column 'colour'" in told.skipped[1]
+
+
+def test_stimuli_for_choosing_are_two_of_five(report):
+    assert for_choosing(np.arange(1, 11)).tolist() == [True] + [False] * 3 + [True] * 2 + [
+        False
+    ] * 3 + [True]
+    assert "all 120 stimuli" in section(report, "Ratings, liked: all").title
+    assert "test half, 72 stimuli" in section(report, "Ratings, liked: test").title
+    assert "raters' agreement allows is about 0.9" in section(report, "Ratings, liked: all").note
+
+
+def test_the_same_is_on_screen_in_json_and_in_csv(report):
+    screen = report.table()
+    written = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    lines = list(csv.DictReader(io.StringIO(report.to_csv())))
+    assert len(written["sections"]) == len(report.sections)
+    count = 0
+    for each, stored in zip(report.sections, written["sections"], strict=True):
+        assert each.title in screen
+        assert stored["title"] == each.title
+        for row in each.rows:
+            figures = row.result.figures()
+            told = stored["methods"][row.method]["figures"]
+            assert list(told) == list(figures)
+            for name, found in figures.items():
+                value = None if np.isnan(found.value) else found.value
+                assert told[name]["value"] == value
+                line = lines[count]
+                assert (line["method"], line["figure"]) == (row.method, name)
+                assert line["value"] == ("" if value is None else repr(value))
+                count += 1
+            for name in each.headlines:
+                if not np.isnan(figures[name].value):
+                    assert f"{figures[name].value:.3f} ({figures[name].low:.3f} to" in screen
+    assert count == len(lines)
+
+
+def test_a_suite_gives_the_same_report_again(report, folder, checkpoint_folder):
+    again = run_suite(Suite.read(suite_of(folder, checkpoint_folder)))
+    assert again.to_dict() == report.to_dict()
+
+
+def test_a_method_that_fails_is_one_row_and_the_others_run(folder, checkpoint_folder, monkeypatch):
+    def make(name, corpus):
+        if name == "length":
+            raise UsageError("length: needs a package that is missing")
+        if name == "density":
+            return By(lambda melodies: 1 / 0, "density")
+        return ByVectors(lambda melodies: mean_pitch(melodies)[:, None], name)
+
+    monkeypatch.setattr(baselines, "make", make)
+    path = suite_of(
+        folder,
+        checkpoint_folder,
+        methods=["length", "density", "pitch-classes", "nowhere/gone", str(checkpoint_folder)],
+        tasks=[{"task": "ratings", "ratings": "liked"}],
+    )
+    report = run_suite(Suite.read(path))
+    assert not report.complete
+    [found] = report.sections
+    errors = {row.method: row.error for row in found.rows}
+    assert errors["length"] == "length: needs a package that is missing"
+    assert errors["density"] == "ZeroDivisionError: division by zero"
+    assert errors["gone"].startswith("nowhere/gone: no such checkpoint")
+    # To have vectors and no score is no failure.
+    assert errors["pitch-classes"] == errors["untrained"] == ""
+    assert list(found.done) == ["untrained"]
+    screen = report.table()
+    assert "failed: ZeroDivisionError: division by zero" in screen
+    assert "has vectors, no score" in screen
+    told = report.to_dict()["sections"][0]["methods"]
+    assert told["length"] == {"error": errors["length"]}
+    assert errors["length"] in report.to_csv()
+
+
+def test_what_is_missing_is_a_line_and_its_tasks_are_skipped(folder, checkpoint_folder):
+    path = suite_of(
+        folder,
+        checkpoint_folder,
+        corpora={"songs": str(folder / "corpus"), "gone": str(folder / "gone")},
+        ratings={
+            "lost": {"path": str(folder / "lost.csv"), "corpus": "songs"},
+            "on gone": {"path": str(folder / "ratings.csv"), "corpus": "gone"},
+        },
+        tasks=[
+            {"task": "corruption", "corpus": "gone"},
+            {"task": "ratings", "ratings": "lost"},
+            {"task": "ratings", "ratings": "on gone"},
+            {"task": "detection", "corpus": "songs", "column": "maker", "people": ["*-Orig"]},
+        ],
+    )
+    report = run_suite(Suite.read(path))
+    assert not report.complete
+    [gone, lost] = report.skipped
+    assert gone.startswith(f"corpus gone: {folder / 'gone'}: no such folder")
+    assert lost.startswith(f"ratings lost: {folder / 'lost.csv'}")
+    assert [each.task for each in report.sections] == ["detection"]
+    assert f"skipped: {gone}" in report.table()
+
+
+def test_numbers_that_are_none_are_told(folder, checkpoint_folder):
+    about = {"path": str(folder / "ratings.csv"), "corpus": "songs", "column": "liked"}
+    path = suite_of(
+        folder,
+        checkpoint_folder,
+        methods=["length"],
+        ratings={"liked": {**about, "number": "maker"}},
+        tasks=[{"task": "ratings", "ratings": "liked"}],
+    )
+    report = run_suite(Suite.read(path))
+    [line] = report.skipped
+    assert "column 'maker' is no whole number for each of the rated melodies" in line
+    assert report.sections == ()
+
+
+def test_without_a_corpus_to_learn_from_checkpoints_still_run(folder, checkpoint_folder):
+    path = suite_of(
+        folder,
+        checkpoint_folder,
+        corpora={"songs": str(folder / "corpus"), "gone": str(folder / "gone")},
+        learn_from="gone",
+        ratings={},
+        tasks=[{"task": "stability", "corpus": "songs"}],
+    )
+    [found] = run_suite(Suite.read(path)).sections
+    assert list(found.done) == ["untrained"]
+    assert found.rows[1].error == "length: no corpus to learn from"
+
+
+def test_learning_from_ratings_tells_people_apart_by_half(folder, checkpoint_folder):
+    pytest.importorskip("sklearn")
+    tasks = [
+        {"task": "supervised", "ratings": "liked", "stimuli": half, "seeds": 1}
+        for half in ("dev", "test")
+    ]
+    path = suite_of(folder, checkpoint_folder, methods=["length"], tasks=tasks)
+    report = run_suite(Suite.read(path))
+    assert report.complete
+    assert [each.rows[0].result.stimuli for each in report.sections] == [48, 72]
