@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from seqmelody.melody import Melody
-    from seqmelody.scorer import Explanation, Score, Scorer
+    from seqmelody.scorer import Explanation, MelodyReward, Score, Scorer
     from seqmelody.tokens import Tokenizer, Tokens
 
 __version__ = "0.1.0"
@@ -35,6 +35,7 @@ _HOME = {
     "Explanation": "seqmelody.scorer",
     "InputError": "seqmelody.errors",
     "Melody": "seqmelody.melody",
+    "MelodyReward": "seqmelody.scorer",
     "Score": "seqmelody.scorer",
     "Scorer": "seqmelody.scorer",
     "SeqmelodyError": "seqmelody.errors",
@@ -49,6 +50,7 @@ __all__ = [
     "Explanation",
     "InputError",
     "Melody",
+    "MelodyReward",
     "Score",
     "Scorer",
     "SeqmelodyError",

@@ -1,13 +1,18 @@
 """The checkpoint: a folder that describes itself and is read without running code.
 
-=================== ==============================================================================
-model.safetensors   the weights; the folder's format version is in its metadata
-config.yaml         the configuration of the run that made them, for 'seqmelody train --config'
-tokenizer.json      what the streams mean
-scores.json         quantiles of the score over the training melodies, for percentiles
-metrics.json        what was measured
-README.md           the model card
-=================== ==============================================================================
+====================== ===========================================================================
+model.safetensors      the weights; the folder's format version is in its metadata
+config.yaml            the configuration of the run that made them, for 'seqmelody train --config'
+tokenizer.json         what the streams mean
+scores.json            over the training melodies: quantiles of the score, for percentiles, and
+                       ranges of some statistics, for warnings of melodies unlike them
+whitening.safetensors  how embeddings are spread, for telling melodies that are alike
+posterior.safetensors  how sure a score is, for intervals
+listeners.json         how ratings follow from the score, and the listeners known by name; only where
+                       a run learnt from people, or a listener was adapted to
+metrics.json           what was measured
+README.md              the model card
+====================== ===========================================================================
 
 A ``.ckpt`` of Lightning resumes a run; it can be loaded here as well, and then has no percentiles.
 """
@@ -15,28 +20,34 @@ A ``.ckpt`` of Lightning resumes a run; it can be loaded here as well, and then 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import tempfile
 import textwrap
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 import safetensors
+import safetensors.numpy
 import safetensors.torch
 import torch
 import yaml
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from seqmelody.config import ConvGRUConfig
-from seqmelody.errors import CheckpointError
-from seqmelody.model import ConvGRU
+from seqmelody.config import ModelConfig
+from seqmelody.errors import CheckpointError, UsageError
+from seqmelody.listeners import Listeners
+from seqmelody.model import MelodyNetwork
+from seqmelody.model.posterior import ReadoutPosterior
 from seqmelody.tokens import Tokenizer
+from seqmelody.whitening import Whitening
 
 FORMAT_VERSION = "1"
 FORMAT_KEY = "seqmelody_format"
@@ -44,13 +55,23 @@ MODEL_FILE = "model.safetensors"
 CONFIG_FILE = "config.yaml"
 TOKENIZER_FILE = "tokenizer.json"
 SCORES_FILE = "scores.json"
+WHITENING_FILE = "whitening.safetensors"
+POSTERIOR_FILE = "posterior.safetensors"
+LISTENERS_FILE = "listeners.json"
 METRICS_FILE = "metrics.json"
 CARD_FILE = "README.md"
 LIGHTNING_KEY = "seqmelody"
 """Where a ``.ckpt`` keeps what the folder keeps in text files."""
 LIGHTNING_PREFIX = "model."
 """What the names of the model's weights begin with in a ``.ckpt``."""
-DEFAULT = "essen-contrast"
+DEFAULT = "melodic"
+LATER_SETTINGS = frozenset({"context", "layers", "heads"})
+"""Of the model: older checkpoints lack them, and are what the defaults say."""
+
+Rated: TypeAlias = Callable[
+    [NDArray[np.floating[Any]], NDArray[np.floating[Any]]], NDArray[np.float64]
+]
+"""The ratings of N melodies, from their scores ``(N,)`` and embeddings ``(N, E)``."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +85,23 @@ class Checkpoint:
         config: The configuration of the training run, as plain values.
         score_quantiles: Scores at evenly spaced quantiles of the training melodies, rising, float32
             ``(Q,)``; empty where they are not known.
+        statistic_ranges: Lowest and highest of some of ``note_statistics`` over the training
+            melodies, by name; empty where they are not known.
+        whitening: Makes embeddings comparable; ``None`` where it is not known.
+        listeners: What is known of people; ``None`` if nothing is.
         metrics: What was measured, as plain values.
     """
 
     name: str
-    model: ConvGRU
+    model: MelodyNetwork
     tokenizer: Tokenizer
     config: Mapping[str, Any]
     score_quantiles: NDArray[np.float32] = field(
         default_factory=lambda: np.zeros(0, dtype=np.float32)
     )
+    statistic_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    whitening: Whitening | None = None
+    listeners: Listeners | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
     @overload
@@ -94,6 +122,24 @@ class Checkpoint:
             return None
         at = np.linspace(0.0, 100.0, self.score_quantiles.size)
         return np.interp(score, self.score_quantiles, at)
+
+    def rated_by(self, listener: str) -> Rated:
+        """What turns scores and embeddings into the ratings that a listener would give.
+
+        Args:
+            listener: The name.
+
+        Raises:
+            UsageError: No listener of that name is known; the message names those that are.
+        """
+        known = {} if self.listeners is None else self.listeners.listeners
+        if self.listeners is None or self.listeners.rating is None or listener not in known:
+            there = ", ".join(sorted(known)) or "nobody"
+            raise UsageError(
+                f"{self.name}: knows no listener {listener!r}, but {there}; "
+                "'seqmelody adapt' makes new ones known"
+            )
+        return partial(self.listeners.rating.predict, known[listener])
 
 
 def default_checkpoint() -> Path:
@@ -138,8 +184,26 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint, card: str) -> Pa
         _write_json(temporary / TOKENIZER_FILE, checkpoint.tokenizer.to_dict())
         _write_json(
             temporary / SCORES_FILE,
-            {"quantiles": [round(float(score), 5) for score in checkpoint.score_quantiles]},
+            {
+                "quantiles": [round(float(score), 5) for score in checkpoint.score_quantiles],
+                "ranges": {
+                    name: [low, high] for name, (low, high) in checkpoint.statistic_ranges.items()
+                },
+            },
         )
+        if checkpoint.whitening is not None:
+            safetensors.numpy.save_file(
+                {"mean": checkpoint.whitening.mean_E, "axes": checkpoint.whitening.axes_EE},
+                temporary / WHITENING_FILE,
+            )
+        posterior = checkpoint.model.head.posterior
+        if posterior is not None:
+            tensors = {
+                name: tensor.cpu().contiguous() for name, tensor in posterior.named_buffers()
+            }
+            safetensors.torch.save_file(tensors, temporary / POSTERIOR_FILE)
+        if checkpoint.listeners is not None:
+            _write_json(temporary / LISTENERS_FILE, checkpoint.listeners.to_dict())
         _write_json(temporary / METRICS_FILE, checkpoint.metrics)
         _write_text(temporary / CARD_FILE, card)
         # Temporary files are private; a checkpoint is for others to read.
@@ -200,7 +264,76 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             raise ValueError("quantiles must be a rising list of numbers")
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path / SCORES_FILE}: no score quantiles ({error})") from error
-    return _assemble(path, config, tokenizer, weights, quantiles, metrics)
+    found = _assemble(path, config, tokenizer, weights, quantiles, metrics)
+    found.model.head.posterior = _posterior(
+        path / POSTERIOR_FILE, found.model.config.embedding_size
+    )
+    return replace(
+        found,
+        statistic_ranges=_ranges(path / SCORES_FILE, scores),
+        whitening=_whitening(path / WHITENING_FILE, found.model.config.embedding_size),
+        listeners=_listeners(path / LISTENERS_FILE, found.model),
+    )
+
+
+def _listeners(path: Path, model: MelodyNetwork) -> Listeners | None:
+    """What is known of people; ``None`` where there is no such file."""
+    if not path.exists():
+        return None
+    stored = _read(path, json.loads)
+    try:
+        return Listeners.from_dict(stored, model.config.embedding_size)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path}: listeners unusable ({error})") from error
+
+
+def _whitening(path: Path, size: int) -> Whitening | None:
+    """The whitening; none in a folder that was written before there was any."""
+    if not path.exists():
+        return None
+    try:
+        stored = safetensors.numpy.load_file(path)
+        found = Whitening(stored["mean"], stored["axes"])
+        if found.mean_E.shape != (size,) or found.axes_EE.shape != (size, size):
+            raise ValueError(f"it is not for embeddings of size {size}")
+        if not (np.isfinite(found.mean_E).all() and np.isfinite(found.axes_EE).all()):
+            raise ValueError("a number in it is not finite")
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: cannot be read ({reason})") from error
+    return found
+
+
+def _posterior(path: Path, size: int) -> ReadoutPosterior | None:
+    """How sure scores are; ``None`` in a folder of a run that did not know."""
+    if not path.exists():
+        return None
+    shapes = {"mean_E": (size,), "root_EE": (size, size), "spread": ()}
+    try:
+        stored = safetensors.torch.load_file(path)
+        if {name: tuple(tensor.shape) for name, tensor in stored.items()} != shapes:
+            raise ValueError(f"it is not for vectors of size {size}")
+        if not all(bool(tensor.isfinite().all()) for tensor in stored.values()):
+            raise ValueError("a number in it is not finite")
+        return ReadoutPosterior(**{name: tensor.float() for name, tensor in stored.items()})
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: cannot be read ({reason})") from error
+
+
+def _ranges(path: Path, scores: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """The ranges of statistics; none in a folder that was written before there were any."""
+    try:
+        ranges = {
+            str(name): (float(low), float(high))
+            for name, (low, high) in dict(scores.get("ranges", {})).items()
+        }
+        # Not a number would compare as neither.
+        if not all(-math.inf < low <= high < math.inf for low, high in ranges.values()):
+            raise ValueError("each must be two finite numbers that rise")
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: ranges of statistics unusable ({error})") from error
+    return ranges
 
 
 def _load_lightning(path: Path) -> Checkpoint:
@@ -216,6 +349,8 @@ def _load_lightning(path: Path) -> Checkpoint:
         weights = {
             name.removeprefix(LIGHTNING_PREFIX): tensor
             for name, tensor in stored["state_dict"].items()
+            # Objectives have weights as well, which only a resumed run needs.
+            if name.startswith(LIGHTNING_PREFIX)
         }
         config, tokenizer, metrics = dict(about["config"]), about["tokenizer"], about["metrics"]
     except (LookupError, TypeError, AttributeError, ValueError) as error:
@@ -233,12 +368,13 @@ def _assemble(
 ) -> Checkpoint:
     try:
         stored = dict(config["model"])
-        unknown = set(stored) ^ {setting.name for setting in fields(ConvGRUConfig)}
+        unknown = set(stored) ^ {setting.name for setting in fields(ModelConfig)}
+        unknown -= LATER_SETTINGS - set(stored)
         if unknown:
             raise ValueError(f"model settings unknown or missing: {', '.join(sorted(unknown))}")
         stored["dilations"] = tuple(stored["dilations"])
         reads = Tokenizer.from_dict(dict(tokenizer))
-        model = ConvGRU(ConvGRUConfig(**stored), reads)
+        model = MelodyNetwork(ModelConfig(**stored), reads)
         model.load_state_dict(dict(weights), strict=True)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         # One line, and the first few of the weights that do not fit: there may be forty.

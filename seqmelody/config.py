@@ -272,7 +272,7 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     contrast: ContrastConfig = field(default_factory=ContrastConfig)
     rating: RatingConfig | None = None
-    """Learn from ratings as well; see the file configs/ratings.yaml."""
+    """Learn from ratings as well; see the file configs/rated.yaml."""
     preference: PreferenceConfig | None = None
     """Learn from preferred pairs as well."""
     catchy: CatchyConfig | None = None

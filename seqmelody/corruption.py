@@ -12,9 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from seqmelody.batching import Batch
@@ -161,7 +159,8 @@ class Corruptor:
         self._chains = {}
         orders = {_ORDERS[kind] for kind in kinds if kind in _ORDERS}
         if orders:
-            streams = _training_streams(corpus)
+            sample = corpus.training_sample(LARGEST_CORPUS)
+            streams = sample.pitch, sample.duration, sample.rest, sample.offsets
             self._chains = {order: MarkovChain(order, *streams) for order in sorted(orders)}
 
     def corrupt(
@@ -273,22 +272,6 @@ def changed(original: Batch, copy: Batch) -> Tensor:
         | (copy.rest_BL != original.rest_BL)
     )
     return (different_BL & mask_BL).any(1)
-
-
-def _training_streams(
-    corpus: Corpus,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint16], NDArray[np.int64]]:
-    rows = corpus.split("train")
-    if corpus.notes[rows].sum() > LARGEST_CORPUS:
-        # Drawn from all of it, since a corpus may begin with one region or one book.
-        rows = np.random.default_rng(0).permutation(rows)
-        within = np.searchsorted(np.cumsum(corpus.notes[rows]), LARGEST_CORPUS, side="right")
-        rows = rows[: max(1, int(within))]
-    pitch, duration, rest, offsets = corpus.streams()
-    lengths = corpus.notes[rows]
-    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    index = np.arange(ends[-1]) + np.repeat(offsets[rows] - ends[:-1], lengths)
-    return pitch[index], duration[index], rest[index], ends
 
 
 def _uniform(batch: Batch, generator: torch.Generator) -> Tensor:

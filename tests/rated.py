@@ -11,7 +11,6 @@ from stand_ins import mean_pitch
 
 from seqmelody.corpus import Corpus, prepare
 from seqmelody.evaluation.ratings import Stimuli
-from seqmelody.evaluation.streams import of_corpus
 
 MAKERS = ("A-Orig", "B-Orig", "RNN", "GAN")
 RATERS = 3
@@ -33,7 +32,7 @@ def prepare_rated(essen: Corpus, folder: Path) -> Corpus:
         labels=folder / "labels.csv",
         progress=False,
     )
-    height = mean_pitch(of_corpus(essen, np.arange(120)))
+    height = mean_pitch(essen.token_batch(np.arange(120)))
     random = np.random.default_rng(0)
     with (folder / "ratings.csv").open("w", newline="") as file:
         writer = csv.writer(file)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import math
 import os
 import pickle
 import shutil
@@ -10,26 +11,33 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import safetensors.torch
 import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import batches, seeds, tokenizers, train_configs
+from tunes import TUNES
 
 from seqmelody import checkpoint as module
+from seqmelody.batching import collate
 from seqmelody.checkpoint import (
     FORMAT_KEY,
+    LATER_SETTINGS,
     LIGHTNING_KEY,
     MODEL_FILE,
+    POSTERIOR_FILE,
     Checkpoint,
     load_checkpoint,
     save_checkpoint,
 )
 from seqmelody.config import TrainConfig
 from seqmelody.errors import CheckpointError
-from seqmelody.model import ConvGRU
+from seqmelody.listeners import Listener, Listeners, RatingModel
+from seqmelody.model import MelodyNetwork
 from seqmelody.tokens import Tokenizer
+from seqmelody.whitening import Whitening
 
 FILES = ["config.yaml", "metrics.json", "model.safetensors", "scores.json", "tokenizer.json"]
 
@@ -38,7 +46,7 @@ def checkpoint_of(config: TrainConfig, tokenizer: Tokenizer, seed: int = 0) -> C
     torch.manual_seed(seed)
     return Checkpoint(
         name="made",
-        model=ConvGRU(config.model, tokenizer).eval(),
+        model=MelodyNetwork(config.model, tokenizer).eval(),
         tokenizer=tokenizer,
         config=config.to_dict(),
         score_quantiles=np.linspace(-2, 3, 11, dtype=np.float32),
@@ -132,11 +140,10 @@ def test_every_setting_survives_and_the_scores_are_the_same(
         assert loaded.tokenizer == tokenizer
         with torch.no_grad():
             output = loaded.model(batch)
-        for field in dataclasses.fields(output):
+        for name in ("score_B", "embedding_BE", "weight_BL", "value_BL"):
             # Where a tensor lies in memory can change the last bit of a sum.
-            assert torch.allclose(
-                getattr(output, field.name), getattr(expected, field.name), atol=1e-6
-            )
+            assert torch.allclose(getattr(output, name), getattr(expected, name), atol=1e-6)
+        assert output.sd_B is None
         assert loaded.metrics == made.metrics
     quantiles = load_checkpoint(base).score_quantiles
     assert np.allclose(quantiles, made.score_quantiles, atol=1e-5)
@@ -244,7 +251,56 @@ def test_settings_of_another_model_are_refused(folder, changes):
     assert "do not fit together" in refused(folder)
 
 
-@pytest.mark.parametrize("model", [None, [], "ConvGRU", {}])
+@pytest.fixture
+def sure(sure_checkpoint_folder, tmp_path) -> Path:
+    """A checkpoint that knows how sure it is, to spoil."""
+    return Path(shutil.copytree(sure_checkpoint_folder, tmp_path / "sure"))
+
+
+def test_how_sure_scores_are_survives_and_is_not_known_of_others(sure, checkpoint_folder, tmp_path):
+    loaded = load_checkpoint(sure)
+    again = load_checkpoint(save_checkpoint(tmp_path / "again", loaded, "# Again"))
+    batch = collate([loaded.tokenizer.encode(melody) for melody in TUNES.values()])
+    with torch.no_grad():
+        outputs = [checkpoint.model(batch) for checkpoint in (loaded, again)]
+        without = load_checkpoint(checkpoint_folder).model(batch)
+    assert (outputs[0].sd_B > 0.5).all()
+    assert torch.equal(outputs[0].sd_B, outputs[1].sd_B)
+    assert torch.equal(outputs[0].score_B, without.score_B)
+    assert without.sd_B is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda stored: stored.pop("spread"), "not for vectors of size 8"),
+        (lambda stored: stored.update(mean_E=torch.zeros(7)), "not for vectors of size 8"),
+        (lambda stored: stored.update(spread=torch.tensor(torch.nan)), "not finite"),
+    ],
+)
+def test_a_posterior_that_does_not_fit_is_refused(sure, spoil, reason):
+    path = sure / POSTERIOR_FILE
+    stored = safetensors.torch.load_file(path)
+    spoil(stored)
+    safetensors.torch.save_file(stored, path)
+    assert reason in refused(sure, names=path)
+    path.write_bytes(path.read_bytes()[:-9])
+    refused(sure, names=path)
+
+
+def test_a_checkpoint_from_before_a_setting_was_there_is_what_the_default_says(folder):
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    expected = load_checkpoint(folder).model.config
+    for name in LATER_SETTINGS:
+        del config["model"][name]
+    rewrite(folder / "config.yaml", model=config["model"])
+    assert load_checkpoint(folder).model.config == expected
+    del config["model"]["channels"]
+    rewrite(folder / "config.yaml", model=config["model"])
+    assert "unknown or missing: channels" in refused(folder)
+
+
+@pytest.mark.parametrize("model", [None, [], "MelodyNetwork", {}])
 def test_a_configuration_without_a_model_is_refused(folder, model):
     rewrite(folder / "config.yaml", model=model)
     assert "do not fit together" in refused(folder)
@@ -339,3 +395,112 @@ def test_the_older_checkpoint_stays_when_saving_fails(folder, monkeypatch, broke
     assert (folder / "README.md").read_text() == "# Untrained"
     load_checkpoint(folder)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_what_training_melodies_are_like_survives(checkpoint_folder, tmp_path):
+    loaded = load_checkpoint(checkpoint_folder)
+    # Folders written before there were any have neither.
+    assert loaded.statistic_ranges == {}
+    assert loaded.whitening is None
+    size = loaded.model.config.embedding_size
+    random = np.random.default_rng(0)
+    whitening = Whitening(
+        random.normal(size=size).astype(np.float32),
+        random.normal(size=(size, size)).astype(np.float32),
+    )
+    ranges = {"mean_interval": (0.5, 5.25), "on_grid": (1.0, 1.0)}
+    made = dataclasses.replace(loaded, statistic_ranges=ranges, whitening=whitening)
+    again = load_checkpoint(save_checkpoint(tmp_path / "made", made, "# Made"))
+    assert again.statistic_ranges == ranges
+    assert np.array_equal(again.whitening.mean_E, whitening.mean_E)
+    assert np.array_equal(again.whitening.axes_EE, whitening.axes_EE)
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        [],
+        {"on_grid": 1},
+        {"on_grid": [1]},
+        {"on_grid": [2, 1]},
+        {"on_grid": [0, math.nan]},
+        {"on_grid": [-math.inf, 1]},
+        {"on_grid": ["low", "high"]},
+    ],
+    ids=str,
+)
+def test_ranges_that_are_none_are_refused(folder, ranges):
+    if ranges == []:
+        ranges = "none"
+    rewrite(folder / "scores.json", ranges=ranges)
+    assert "ranges of statistics unusable" in refused(folder, names=folder / "scores.json")
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {},
+        {"mean": np.zeros(8, dtype=np.float32)},
+        {"mean": np.zeros(9, dtype=np.float32), "axes": np.eye(9, dtype=np.float32)},
+        {"mean": np.zeros(8, dtype=np.float32), "axes": np.full((8, 8), np.nan, dtype=np.float32)},
+    ],
+    ids=["empty", "half", "of another size", "NaN"],
+)
+def test_a_whitening_that_does_not_fit_is_refused(folder, stored):
+    path = folder / "whitening.safetensors"
+    safetensors.numpy.save_file(stored, path)
+    assert "cannot be read" in refused(folder, names=path)
+    path.write_bytes(path.read_bytes()[:-3])
+    assert "cannot be read" in refused(folder, names=path)
+
+
+# Listeners
+
+
+def with_listeners(checkpoint_folder) -> Checkpoint:
+    rating = RatingModel(
+        offset=3.0,
+        scale=0.5,
+        residual_sd=1.0,
+        score_mean=0.0,
+        embedding_mean=np.zeros(8),
+        directions=np.ones((1, 8)),
+        offset_sd=0.5,
+        slope_sd=0.5,
+        taste_sd=np.ones(1),
+    )
+    listeners = Listeners(rating, {"ann": Listener(0.5, 0.0, np.array([2.0]), 4)})
+    return dataclasses.replace(load_checkpoint(checkpoint_folder), listeners=listeners)
+
+
+def test_listeners_are_kept_and_a_folder_without_them_has_none(checkpoint_folder, tmp_path):
+    assert load_checkpoint(checkpoint_folder).listeners is None
+    assert not (checkpoint_folder / "listeners.json").exists()
+    made = with_listeners(checkpoint_folder)
+    loaded = load_checkpoint(save_checkpoint(tmp_path / "heard", made, "# Heard"))
+    assert loaded.listeners.to_dict() == made.listeners.to_dict()
+    rated = loaded.rated_by("ann")(np.array([1.0, 2.0]), np.eye(8)[:2])
+    np.testing.assert_allclose(rated, [3 + 0.5 + 0.5 + 2, 3 + 1 + 0.5 + 2])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"rating": 3}', '{"rating": null, "listeners": {"ann": {}}}'],
+)
+def test_spoilt_listeners_are_refused_by_name(checkpoint_folder, tmp_path, text):
+    made = with_listeners(checkpoint_folder)
+    folder = save_checkpoint(tmp_path / "heard", made, "# Heard")
+    (folder / "listeners.json").write_text(text)
+    with pytest.raises(CheckpointError, match="listeners") as raised:
+        load_checkpoint(folder)
+    assert str(raised.value).startswith(str(folder / "listeners.json"))
+    assert "\n" not in str(raised.value)
+
+
+def test_the_weights_of_objectives_in_a_state_are_passed_over(checkpoint_folder, tmp_path):
+    loaded = load_checkpoint(checkpoint_folder)
+    state = lightning_state(loaded)
+    state["state_dict"]["objectives.rating.offset"] = torch.zeros(())
+    torch.save(state, tmp_path / "step=1.ckpt")
+    found = load_checkpoint(tmp_path / "step=1.ckpt")
+    assert found.model.state_dict().keys() == loaded.model.state_dict().keys()

@@ -93,6 +93,29 @@ def test_the_table_shows_remarks(score, mixed_folder):
     assert "error: not a MIDI file" in next(row for row in rows if "f.mid" in row)
 
 
+def test_intervals_are_in_every_format_where_the_checkpoint_knows(
+    sure_checkpoint_folder, mixed_folder, capsys
+):
+    def printed(form: str) -> str:
+        options = ["--checkpoint", str(sure_checkpoint_folder), "--threads", "1"]
+        assert main(["score", str(mixed_folder), "--format", form, *options]) == 1
+        return capsys.readouterr().out
+
+    expected = Scorer.load(sure_checkpoint_folder, threads=1).score(mixed_folder)
+    rows = [json.loads(line) for line in printed("json").splitlines()]
+    table = list(csv.DictReader(io.StringIO(printed("csv"))))
+    for row, cells, one in zip(rows, table, expected, strict=True):
+        assert list(row)[:5] == ["path", "score", "low", "high", "percentile"]
+        if one.error is not None:
+            assert (row["low"], row["high"], cells["low"], cells["high"]) == (None, None, "", "")
+            continue
+        assert (row["low"], row["high"]) == pytest.approx(one.interval, abs=1e-3)
+        assert (float(cells["low"]), float(cells["high"])) == (row["low"], row["high"])
+    header, _, *lines = printed("table").splitlines()
+    assert header.split() == ["path", "score", "low", "high", "percentile", "notes", "remarks"]
+    assert f"{rows[0]['low']:.2f}" in lines[0]
+
+
 def test_warnings_are_in_every_format(score, tmp_path):
     from midi_bytes import midi, notes
 

@@ -10,7 +10,7 @@ from runs import small_run
 
 from seqmelody.cli import main
 from seqmelody.cli.train import parse
-from seqmelody.config import TrainConfig
+from seqmelody.config import RatingConfig, TrainConfig
 from seqmelody.training.data import ComparisonBatches
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
@@ -97,6 +97,48 @@ def test_options_alone_are_enough():
 )
 def test_a_wrong_option_is_one_line_and_exit_code_2(capsys, options, reason):
     assert reason in error_of(capsys, "--corpus", "a", "--out", "b", *options)
+
+
+RATING = ["--rating.corpus", "a", "--rating.labels", "b.csv"]
+
+
+def test_an_objective_is_switched_on_by_its_options_and_by_a_file(tmp_path):
+    options = [*RATING, "--rating.scale", "[1, 7]", "--rating.leave_out", "system=x=y"]
+    config, _ = parse(["--corpus", "a", "--out", "b", *options])
+    assert config.rating == RatingConfig("a", "b.csv", scale=(1.0, 7.0), leave_out="system=x=y")
+    assert config.preference is None
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(config.to_dict()))
+    changed, _ = parse(["--config", str(path), "--rating.weight", "0.5"])
+    assert changed.rating == dataclasses.replace(config.rating, weight=0.5)
+    assert parse(["--config", str(path), "--rating", "null"])[0].rating is None
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ([*RATING, "--rating.weight", "0"], "rating.weight must be above 0, not 0.0"),
+        ([*RATING, "--rating.scale", "[7, 1]"], "rating.scale must be two rising numbers"),
+        ([*RATING, "--rating.taste_rank", "2"], "rating.taste_rank needs rating.raters"),
+        ([*RATING, "--rating.melodies", "0"], "rating.melodies must be at least 1, not 0"),
+        ([*RATING, "--rating.leave_out", "x"], "rating.leave_out must be COLUMN=VALUE, not 'x'"),
+        ([*RATING, "--rating.colour", "red"], "rating: Option 'colour' is not accepted"),
+        (["--rating.corpus", "a"], "rating: the following arguments are required: labels"),
+        (["--rating", "3"], "rating: a table of settings"),
+        (["--catchy.corpus", "a"], "catchy: the following arguments are required: labels"),
+        (
+            ["--preference.corpus", "a", "--preference.labels", "b", "--preference.melodies", "1"],
+            "preference.melodies must be at least 2, not 1",
+        ),
+        (["--contrast.weight", "0"], "contrast.weight is 0 and there is no other objective"),
+        (["--contrast.weight", "-1"], "contrast.weight must not be negative"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_a_wrong_objective_is_one_line_that_says_what_is_wrong_with_it(capsys, options, reason):
+    line = error_of(capsys, "--corpus", "a", "--out", "b", *options)
+    assert reason in line
+    assert "Union" not in line
 
 
 def test_a_missing_setting_is_named(capsys):

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -14,10 +16,12 @@ from seqmelody.config import (
     HELD_OUT_KINDS,
     TRAINED_KINDS,
     ContrastConfig,
-    ConvGRUConfig,
+    ModelConfig,
     OptimizerConfig,
     TrainConfig,
 )
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
 @settings(max_examples=30)
@@ -34,7 +38,7 @@ def test_a_configuration_survives_yaml(tmp_path_factory, config):
 def test_every_setting_is_written():
     plain = TrainConfig(corpus="c", out="o").to_dict()
     assert list(plain) == [field.name for field in dataclasses.fields(TrainConfig)]
-    assert list(plain["model"]) == [field.name for field in dataclasses.fields(ConvGRUConfig)]
+    assert list(plain["model"]) == [field.name for field in dataclasses.fields(ModelConfig)]
     assert plain["model"]["dilations"] == [1, 2, 4, 8]
 
 
@@ -46,15 +50,23 @@ def test_every_kind_to_train_on_is_drawn_unless_said_otherwise():
 @pytest.mark.parametrize(
     ("config", "wrong", "reason"),
     [
-        (ConvGRUConfig, {"channels": 0}, "channels must be at least 1, not 0"),
-        (ConvGRUConfig, {"hidden_size": -1}, "hidden_size must be at least 1, not -1"),
-        (ConvGRUConfig, {"embedding_size": 0}, "embedding_size must be at least 1"),
-        (ConvGRUConfig, {"kernel_size": 4}, "kernel_size must be odd, not 4"),
-        (ConvGRUConfig, {"kernel_size": 0}, "kernel_size must be at least 1"),
-        (ConvGRUConfig, {"dilations": (1, 0)}, r"dilations must be at least 1, not \[1, 0\]"),
-        (ConvGRUConfig, {"dropout": 1.0}, r"dropout must lie in \[0, 1\), not 1.0"),
-        (ConvGRUConfig, {"feature_dropout": -0.1}, "feature_dropout must lie in"),
-        (ConvGRUConfig, {"dropout": float("nan")}, "dropout must lie in"),
+        (ModelConfig, {"channels": 0}, "channels must be at least 1, not 0"),
+        (ModelConfig, {"hidden_size": -1}, "hidden_size must be at least 1, not -1"),
+        (ModelConfig, {"embedding_size": 0}, "embedding_size must be at least 1"),
+        (ModelConfig, {"kernel_size": 4}, "kernel_size must be odd, not 4"),
+        (ModelConfig, {"kernel_size": 0}, "kernel_size must be at least 1"),
+        (ModelConfig, {"dilations": (1, 0)}, r"dilations must be at least 1, not \[1, 0\]"),
+        (ModelConfig, {"layers": 0}, "layers must be at least 1"),
+        (ModelConfig, {"heads": 0}, "heads must be at least 1"),
+        (ModelConfig, {"context": "lstm"}, "context must be one of gru, attention, none, not 'ls"),
+        (
+            ModelConfig,
+            {"context": "attention", "channels": 12, "heads": 4},
+            "channels must be a multiple of twice the heads, but 12 is none of 8",
+        ),
+        (ModelConfig, {"dropout": 1.0}, r"dropout must lie in \[0, 1\), not 1.0"),
+        (ModelConfig, {"feature_dropout": -0.1}, "feature_dropout must lie in"),
+        (ModelConfig, {"dropout": float("nan")}, "dropout must lie in"),
         (ContrastConfig, {"kinds": {"melt": 1.0}}, "'melt' is no kind to train on"),
         (ContrastConfig, {"kinds": {"retrograde": 1.0}}, "'retrograde' is no kind to train on"),
         (ContrastConfig, {"kinds": {"markov_1": -1.0}}, "weight of markov_1 must not be negative"),
@@ -81,6 +93,26 @@ def test_a_setting_out_of_range_is_refused_by_name(config, wrong, reason):
     needed = {"corpus": "c", "out": "o"} if config is TrainConfig else {}
     with pytest.raises(ValueError, match=reason):
         config(**needed, **wrong)
+
+
+@pytest.mark.parametrize("name", ["gru", "cnn", "transformer", "bag"])
+def test_the_rivals_differ_from_the_published_run_in_the_model_alone(name):
+    from seqmelody.model import MelodyNetwork
+    from seqmelody.tokens import Tokenizer
+
+    def parsed(name: str) -> tuple[TrainConfig, int]:
+        config, _ = parse(["--config", str(CONFIGS / f"essen-{name}.yaml")])
+        model = MelodyNetwork(config.model, Tokenizer())
+        return config, sum(weight.numel() for weight in model.parameters())
+
+    default, parameters = parsed("contrast")
+    rival, count = parsed(name)
+    assert dataclasses.replace(rival, model=default.model, out=default.out) == default
+    assert rival.out == f"runs/essen-{name}"
+    stated = re.search(r"([\d,]+) parameters", (CONFIGS / f"essen-{name}.yaml").read_text())
+    assert stated is not None
+    assert stated[1] == f"{count:,}"
+    assert name == "bag" or abs(count / parameters - 1) < 0.03
 
 
 def test_nothing_heavy_is_imported():

@@ -304,3 +304,27 @@ def test_the_command_line_says_it_in_one_line(tmp_path, tune_folder):
                          "--max-notes", "999")  # fmt: skip
     assert done.returncode == 3
     assert done.stderr.count("\n") == 1
+
+
+def test_the_training_sample_is_the_training_split_and_nothing_else(essen_corpus):
+    melodies = essen_corpus.training_sample(10**9)
+    rows = essen_corpus.split("train")
+    assert len(melodies) == len(rows) < len(essen_corpus)
+    for number, row in enumerate(rows.tolist()):
+        known = essen_corpus.tokens(row)
+        for stream in ("pitch", "duration", "rest"):
+            np.testing.assert_array_equal(getattr(melodies[number], stream), getattr(known, stream))
+
+
+def test_a_smaller_training_sample_is_from_all_over_it(essen_corpus):
+    whole = essen_corpus.training_sample(10**9)
+    part = essen_corpus.training_sample(1000)
+    assert 500 < part.pitch.size == part.offsets[-1] <= 1000
+    assert not np.array_equal(part.pitch, whole.pitch[: part.pitch.size])
+    assert len(essen_corpus.training_sample(1)) == 1
+
+
+def test_without_a_training_split_there_is_no_sample(tune_corpus, monkeypatch):
+    monkeypatch.setattr(Corpus, "split", lambda self, name: np.zeros(0, dtype=np.int64))
+    with pytest.raises(CorpusError, match="no melodies in its train split"):
+        tune_corpus.training_sample(1000)

@@ -196,7 +196,6 @@ def test_swap_segments_reaches_every_place(corruptor):
 
 
 @FEW
-@given(batch=batches())
 @given(batch=batches(), seed=seeds)
 def test_levelled_pitches_are_a_quarter_or_more_on_one_pitch(corruptor, batch, seed):
     copy = corruptor.corrupt(batch, "level_pitches", seeded(seed))
@@ -211,6 +210,7 @@ def test_levelled_pitches_are_a_quarter_or_more_on_one_pitch(corruptor, batch, s
         assert max(runs) >= len(pitch) / 4
 
 
+@FEW
 @given(batch=batches(), kind=st.sampled_from(KINDS), strength=st.floats(0.05, 0.95), seed=seeds)
 def test_a_mild_copy_is_spoiled_in_one_passage_only(corruptor, batch, kind, strength, seed):
     copy = corruptor.corrupt(batch, kind, seeded(seed), strength=strength)
@@ -238,6 +238,8 @@ def test_a_strength_out_of_range_is_refused(corruptor, real_batch, strength):
         corruptor.corrupt(real_batch, "shuffle_notes", seeded(0), strength=strength)
 
 
+@FEW
+@given(batch=batches())
 def test_retrograde_twice_is_the_original(corruptor, batch):
     once = corruptor.corrupt(batch, "retrograde", seeded(0))
     assert same(corruptor.corrupt(once, "retrograde", seeded(0)), batch)

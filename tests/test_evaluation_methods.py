@@ -18,14 +18,13 @@ from seqmelody.evaluation.methods import (
     names_of,
     trained_on,
 )
-from seqmelody.evaluation.streams import of_corpus
 from seqmelody.scorer import Scorer
 from seqmelody.tokens import Tokenizer
 
 
 @pytest.fixture(scope="module")
 def melodies(essen_corpus):
-    return of_corpus(essen_corpus, np.arange(60))
+    return essen_corpus.token_batch(np.arange(60))
 
 
 def test_a_checkpoint_scores_as_the_scorer_does(checkpoint_folder, essen_corpus, melodies):
@@ -76,11 +75,11 @@ def test_the_same_melodies_are_scored_once(melodies, essen_corpus):
 
     remembered = Remembered(By(score), "other name")
     assert remembered.name == "other name"
-    again = of_corpus(essen_corpus, np.arange(60))
+    again = essen_corpus.token_batch(np.arange(60))
     assert np.array_equal(remembered.scores(melodies), remembered.scores(again))
     assert remembered.vectors(melodies).shape == (60, 1)
     assert asked == [60]
-    remembered.scores(of_corpus(essen_corpus, np.arange(59)))
+    remembered.scores(essen_corpus.token_batch(np.arange(59)))
     assert asked == [60, 59]
 
 

@@ -8,12 +8,11 @@ from stand_ins import By, mean_pitch
 from seqmelody.errors import CorpusError
 from seqmelody.evaluation.intervals import rank_correlation
 from seqmelody.evaluation.ratings import follow, ratings_task, stimuli_of
-from seqmelody.evaluation.streams import of_corpus
 from seqmelody.judgements import Ratings
 
 
 def test_a_score_that_is_the_rating_follows_it(essen_corpus):
-    height = mean_pitch(of_corpus(essen_corpus, np.arange(40)))
+    height = mean_pitch(essen_corpus.token_batch(np.arange(40)))
     result = ratings_task(By(mean_pitch), essen_corpus, stimuli(height, ["a", "b"] * 20))
     found = [result.overall, result.within, *result.by_system.values()]
     assert [each.value for each in found] == pytest.approx([1] * 4)
@@ -94,7 +93,7 @@ def test_ratings_are_put_together(essen_corpus, tmp_path):
     assert set(found.raters.tolist()) == {RATERS}
     assert found.names() == ["A-Orig", "B-Orig", "GAN", "RNN"]
     assert 0.8 < found.variance < 1.25
-    height = mean_pitch(of_corpus(corpus, found.rows))
+    height = mean_pitch(corpus.token_batch(found.rows))
     assert np.abs(found.mean - height).max() < 3
     half = found[found.systems == "RNN"]
     assert len(half) == 30

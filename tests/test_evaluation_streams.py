@@ -40,7 +40,7 @@ def two() -> TokenBatch:
 
 def test_rows_of_a_corpus_come_in_the_order_asked_for(essen_corpus):
     rows = np.array([7, 3, 3, 100])
-    found = streams.of_corpus(essen_corpus, rows)
+    found = essen_corpus.token_batch(rows)
     expected = [essen_corpus.tokens(row) for row in rows.tolist()]
     for number, each in enumerate(expected):
         for name in ("pitch", "duration", "rest"):

@@ -8,7 +8,6 @@ from rated import stimuli
 from stand_ins import By, ByVectors, mean_pitch
 
 from seqmelody.errors import CorpusError, SeqmelodyError
-from seqmelody.evaluation.streams import of_corpus
 from seqmelody.evaluation.supervised import supervised_task
 
 SYSTEMS = ["a", "b", "c"] * 20
@@ -26,7 +25,7 @@ def height_and_noise(melodies):
 
 @pytest.fixture(scope="module")
 def height(essen_corpus) -> np.ndarray:
-    return mean_pitch(of_corpus(essen_corpus, np.arange(60)))
+    return mean_pitch(essen_corpus.token_batch(np.arange(60)))
 
 
 def test_what_the_vectors_hold_is_learnt_for_stimuli_and_for_systems(essen_corpus, height):

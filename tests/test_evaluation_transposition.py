@@ -9,7 +9,7 @@ from stand_ins import by_model
 
 from seqmelody.batching import Batch, corpus_batch
 from seqmelody.checkpoint import load_checkpoint
-from seqmelody.corpus import Streams
+from seqmelody.corpus import Corpus, Streams
 from seqmelody.evaluation.methods import CheckpointMethod
 from seqmelody.evaluation.transposition import SHIFTS, transposition_task
 
@@ -62,9 +62,13 @@ def test_melodies_that_would_leave_the_range_are_left_out(essen_corpus):
     pitch, duration, rest, offsets = essen_corpus.streams()
     moved = pitch[: offsets[20]].astype(int)
     moved[: offsets[10]] += 127 - moved[: offsets[10]].max()
+    ends = offsets[20]
+    streams = Streams(moved.astype(np.uint8), duration[:ends], rest[:ends], offsets[:21])
     near_the_edge = types.SimpleNamespace(
         notes=essen_corpus.notes[:20],
-        streams=lambda: Streams(moved, duration[: offsets[20]], rest[: offsets[20]], offsets[:21]),
+        streams=lambda: streams,
+        _streams=streams,
+        token_batch=lambda rows: Corpus.token_batch(near_the_edge, rows),
     )
     high_B = corpus_batch(near_the_edge, np.arange(20)).pitch_BL.amax(1)
     scored = []

@@ -63,5 +63,5 @@ def test_the_wheel_carries_the_checkpoint_and_finds_it(tmp_path):
         timeout=120,
         cwd=unpacked,
     )
-    expected = unpacked / "seqmelody" / "checkpoints" / "essen-contrast"
+    expected = unpacked / "seqmelody" / "checkpoints" / "melodic"
     assert Path(done.stdout.strip()).resolve() == expected.resolve()

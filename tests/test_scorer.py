@@ -18,6 +18,9 @@ from hypothesis import strategies as st
 from midi_bytes import midi, notes
 from tunes import TUNES
 
+from seqmelody.batching import collate
+from seqmelody.checkpoint import load_checkpoint
+from seqmelody.config import CONTEXTS
 from seqmelody.corpus import Corpus, prepare
 from seqmelody.errors import CheckpointError, CorpusError, InputError, UsageError
 from seqmelody.melody import Melody
@@ -287,6 +290,21 @@ def test_warnings_tell_what_was_lost_on_the_way(scorer):
     assert any("9 of 18 notes" in warning for warning in warnings)
 
 
+def test_what_is_unlike_the_training_melodies_gets_one_warning(checkpoint_folder):
+    checkpoint = dataclasses.replace(
+        load_checkpoint(checkpoint_folder),
+        statistic_ranges={"mean_interval": (0.5, 5.0), "pitch_range": (3.0, 24.0)},
+    )
+    wild = Melody.from_streams([30, 90, 31, 91] * 5, [24] * 20, [0] * 20)
+    items = [TUNES["freude"], b"", wild, midi(notes([(0, 480, 60)])), wild]
+    scores = Scorer(checkpoint, threads=1).score(items)
+    assert [len(score.warnings) for score in scores] == [0, 0, 1, 3, 1]
+    assert scores[2].warnings == scores[4].warnings
+    assert scores[2].warnings[0].startswith("unlike the training melodies: mean interval 59.9 semi")
+    explanation = Scorer(checkpoint, threads=1).explain(wild)
+    assert explanation.score.warnings == scores[2].warnings
+
+
 def test_the_line_decides_what_is_read(checkpoint_folder):
     parts = [notes([(0, 480, 60)] * 1, name=b"one"), notes([(0, 480, 60), (480, 960, 62)])]
     for line, length in ((MelodyLine("track", track=0), 1), (MelodyLine("track", track=1), 2)):
@@ -298,6 +316,25 @@ def test_percentile_follows_the_checkpoints_scores(scorer):
     scores = scorer.score(list(TUNES.values()))
     for score in scores:
         assert score.percentile == pytest.approx(50 + 50 * score.score, abs=0.01)
+
+
+def test_scores_come_with_intervals_where_the_checkpoint_knows(scorer, sure_checkpoint_folder):
+    sure = Scorer.load(sure_checkpoint_folder, threads=1)
+    items = [*TUNES.values(), b"MThd"]
+    assert not scorer.knows_intervals
+    assert [row.interval for row in scorer.score(items)] == [None] * len(items)
+    assert sure.knows_intervals
+    *scores, failed = sure.score(items)
+    assert failed.interval is None
+    with torch.no_grad():
+        outputs = [sure.checkpoint.model(collate([sure.tokenizer.encode(m)])) for m in items[:-1]]
+    for score, output in zip(scores, outputs, strict=True):
+        half = 1.6449 * float(output.sd_B[0])
+        assert score.interval == pytest.approx((score.score - half, score.score + half), abs=1e-4)
+    assert len({round(high - low, 4) for low, high in (row.interval for row in scores)}) > 1
+    assert sure.explain(TUNES["freude"]).score.interval == pytest.approx(
+        scores[list(TUNES).index("freude")].interval, abs=1e-4
+    )
 
 
 def test_rank_is_best_first_and_failures_last(scorer):
@@ -376,19 +413,20 @@ def test_a_melody_beyond_the_limit_is_refused(scorer):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss differs")
-def test_a_hundred_thousand_notes_need_no_more_than_half_a_gigabyte(tmp_path):
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_a_hundred_thousand_notes_need_no_more_than_half_a_gigabyte(context):
     # The default sizes, in a process of its own, since a peak cannot be reset.
-    program = """
+    program = f"""
 import resource, numpy, torch
 from seqmelody.checkpoint import Checkpoint
-from seqmelody.config import ConvGRUConfig
+from seqmelody.config import ModelConfig
 from seqmelody.melody import Melody
-from seqmelody.model import ConvGRU
+from seqmelody.model import MelodyNetwork
 from seqmelody.scorer import Scorer
 from seqmelody.tokens import Tokenizer
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-model = ConvGRU(ConvGRUConfig(), Tokenizer()).eval()
-scorer = Scorer(Checkpoint("untrained", model, Tokenizer(), {}), threads=1)
+model = MelodyNetwork(ModelConfig(context="{context}"), Tokenizer()).eval()
+scorer = Scorer(Checkpoint("untrained", model, Tokenizer(), {{}}), threads=1)
 pitch = numpy.random.default_rng(0).integers(48, 84, 100_000)
 melody = Melody.from_streams(pitch, numpy.full(100_000, 24), numpy.zeros(100_000, int))
 scorer.score(melody[:100])

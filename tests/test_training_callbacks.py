@@ -103,7 +103,11 @@ def test_a_corpus_with_few_or_no_test_melodies_has_few_or_no_piano_rolls(tune_co
 def test_a_line_after_each_validation_while_fitting(capsys):
     trainer = types.SimpleNamespace(
         state=types.SimpleNamespace(fn=TrainerFn.FITTING),
-        callback_metrics={"validation/accuracy": 0.75, "train/loss": 0.5},
+        callback_metrics={
+            "validation/accuracy": 0.75,
+            "train/loss": 0.5,
+            "validation/rating_spearman": 0.25,
+        },
         global_step=10,
         max_steps=20,
         is_global_zero=True,
@@ -111,7 +115,8 @@ def test_a_line_after_each_validation_while_fitting(capsys):
     ProgressLines().on_validation_end(trainer, None)
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "step 10 of 20: loss 0.500, validation accuracy 0.7500" in printed.err
+    assert "step 10 of 20: loss 0.500, validation accuracy 0.7500, rating" in printed.err
+    assert ", rating spearman 0.2500, " in printed.err
     trainer.is_global_zero = False
     ProgressLines().on_validation_end(trainer, None)
     trainer.is_global_zero, trainer.state.fn = True, TrainerFn.VALIDATING

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
-from seqmelody.config import CardConfig, TrainConfig
+import pytest
+
+from seqmelody.config import CardConfig, ModelConfig, TrainConfig
 from seqmelody.training.card import model_card
 
 
-def card(**about) -> str:
+def card(model: ModelConfig | None = None, **about) -> str:
     return model_card(
-        TrainConfig(corpus="c", out="runs/folk", steps=6000, seed=7, card=CardConfig(**about)),
+        TrainConfig(
+            corpus="c",
+            out="runs/folk",
+            steps=6000,
+            seed=7,
+            model=model or ModelConfig(),
+            card=CardConfig(**about),
+        ),
         title="folk",
         parameters=1234567,
         fingerprint="0123456789abcdef",
@@ -35,3 +44,35 @@ def test_a_card_says_what_the_score_is_not_and_what_is_not_known():
     assert "## What the score is not" in text
     assert "without a single human rating" in text
     assert text.count("not stated") == 2
+
+
+@pytest.mark.parametrize(
+    ("context", "dilations", "name"),
+    [
+        ("gru", (1, 2), "a 1-D convolutional and GRU network"),
+        ("gru", (), "a GRU network"),
+        ("none", (1, 2), "a 1-D convolutional network"),
+        ("attention", (), "an attention network"),
+        ("none", (), "a bag-of-notes network"),
+    ],
+)
+def test_a_card_names_the_network(context, dilations, name):
+    text = card(model=ModelConfig(context=context, dilations=dilations))
+    assert f"A seqmelody checkpoint: {name} of 1,234,567 parameters" in text
+
+
+def test_a_card_of_a_run_that_learnt_from_people_says_so_and_how_well():
+    config = TrainConfig(corpus="c", out="runs/folk")
+    text = model_card(
+        config,
+        title="folk",
+        parameters=1,
+        fingerprint="f",
+        splits={"train": 1, "validation": 1, "test": 1},
+        used=1,
+        accuracies={"markov_1": 1.0},
+        judged={"rating": {"spearman": 0.6789}, "catchy": {}},
+    )
+    assert "without a single human rating" not in text
+    assert "what people said of melodies (rating, catchy)" in text
+    assert "| rating | spearman | 0.679 |" in text

@@ -95,6 +95,16 @@ def test_the_percentiles_are_those_of_the_training_melodies(finished, essen_corp
         assert loaded.percentile(score) == pytest.approx(share, abs=0.2)
 
 
+def test_the_released_model_knows_how_sure_it_is(finished, essen_corpus):
+    batch = corpus_batch(essen_corpus, essen_corpus.split("test"))
+    with torch.no_grad():
+        released = load_checkpoint(finished / "checkpoint").model(batch)
+        state = load_checkpoint(finished / "resumable" / f"step={2 * EVERY}.ckpt").model(batch)
+    assert released.sd_B is not None
+    assert (released.sd_B > 0).all()
+    assert state.sd_B is None
+
+
 def test_the_last_resumable_state_can_be_loaded_as_well(finished):
     assert states(finished) == [f"step={2 * EVERY}.ckpt"]
     state = load_checkpoint(finished / "resumable" / f"step={2 * EVERY}.ckpt")

@@ -41,7 +41,9 @@ class Sums(nn.Module):
 
     def forward(self, batch: Batch):
         weight_L = self.weight_L[: batch.pitch_BL.shape[1]]
-        return types.SimpleNamespace(score_B=(batch.pitch_BL * weight_L).sum(1))
+        score_B = (batch.pitch_BL * weight_L).sum(1)
+        embedding_BE = torch.stack([score_B.sin(), score_B.square() / 1e4], dim=1)
+        return types.SimpleNamespace(score_B=score_B, embedding_BE=embedding_BE)
 
 
 def loss_of(score_B: torch.Tensor) -> torch.Tensor:
@@ -52,7 +54,11 @@ def loss_of(score_B: torch.Tensor) -> torch.Tensor:
 def test_one_process_scores_everything():
     batch = batch_of([9, 3, 4])
     model = Sums()
-    assert torch.equal(shared_scores(model, batch).score_B, model(batch).score_B)
+    found = shared_scores(model, batch)
+    assert torch.equal(found.score_B, model(batch).score_B)
+    assert found.embedding_BE is None
+    found = shared_scores(model, batch, embeddings=True)
+    assert torch.equal(found.embedding_BE, model(batch).embedding_BE)
 
 
 LENGTHS = ([9, 3, 4, 9, 1, 2, 7], [5, 2], [8])
@@ -66,8 +72,8 @@ def _process(rank: int, processes: int, meeting: str, results: str) -> None:
     found = []
     for lengths in LENGTHS:
         model.zero_grad()
-        score_B = model(batch_of(lengths))
-        loss = loss_of(score_B)
+        score_B, embedding_BE = model(batch_of(lengths))
+        loss = loss_of(score_B) + loss_of(embedding_BE[:, 0]) + loss_of(embedding_BE[:, 1])
         loss.backward()
         found.append((score_B.detach(), loss.detach(), model.module.model.weight_L.grad.clone()))
     torch.save(found, f"{results}/{rank}.pt")
@@ -79,8 +85,11 @@ class Sharing(nn.Module):
         super().__init__()
         self.model = Sums()
 
-    def forward(self, batch: Batch) -> torch.Tensor:
-        return shared_scores(self.model, batch).score_B
+    def forward(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        alone = shared_scores(self.model, batch)
+        both = shared_scores(self.model, batch, embeddings=True)
+        assert torch.equal(both.score_B, alone.score_B)
+        return both.score_B, both.embedding_BE
 
 
 @pytest.mark.slow
@@ -93,8 +102,9 @@ def test_processes_find_the_scores_loss_and_gradient_of_one(processes, tmp_path:
         found = torch.load(tmp_path / f"{rank}.pt")
         for lengths, (score_B, loss, gradient) in zip(LENGTHS, found, strict=True):
             model = Sums()
-            expected_B = model(batch_of(lengths)).score_B
-            expected = loss_of(expected_B)
+            output = model(batch_of(lengths))
+            expected_B, vector_BE = output.score_B, output.embedding_BE
+            expected = loss_of(expected_B) + loss_of(vector_BE[:, 0]) + loss_of(vector_BE[:, 1])
             expected.backward()
             torch.testing.assert_close(score_B, expected_B.detach())
             torch.testing.assert_close(loss, expected.detach())

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqmelody.baselines.ppm import NOTHING, LongTerm, combine, short_term
-from seqmelody.baselines.selection import training_melodies
 from seqmelody.baselines.viewpoints import ANCHORS, VIEWPOINTS, Events
 from seqmelody.corpus import Corpus
 from seqmelody.tokens import TokenBatch
 
+LARGEST_TRAINING = 500_000
+"""Notes that are learnt from at most, so that time and memory stay bounded for any corpus."""
 ORDER = 6
 """Elements of the longest context: the anchor, and five values."""
 BIAS = 0.25
@@ -52,7 +53,7 @@ class NGram:
     ) -> None:
         if order < 1:
             raise ValueError(f"the order must be at least 1, not {order}")
-        melodies = training_melodies(corpus)
+        melodies = corpus.training_sample(LARGEST_TRAINING)
         self._models = {
             name: ViewpointModel(
                 events(melodies),

@@ -32,6 +32,8 @@ COMMANDS = {
     "train": "seqmelody.cli.train",
     "evaluate": "seqmelody.cli.evaluate",
     "score": "seqmelody.cli.score",
+    "rank": "seqmelody.cli.rank",
+    "adapt": "seqmelody.cli.adapt",
     "embed": "seqmelody.cli.embed",
 }
 """The commands in the order of the work, each with its module."""

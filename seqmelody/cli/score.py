@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import sys
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from seqmelody.cli.scoring import (
     Failures,
+    add_format_argument,
+    add_listener_argument,
     add_scorer_arguments,
     load_scorer,
     open_corpora,
-    printable,
+    write_scores,
 )
 
 if TYPE_CHECKING:
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 HELP = "say how melodic MIDI files are"
 DESCRIPTION = """\
 Scores the melody of each MIDI file, or the melodies of a corpus; higher is more melodic. Scores have
-no unit: compare those of one checkpoint. 'percentile' is the share of the training melodies that
-score lower.
+no unit: compare those of one checkpoint. Nine times in ten, another training of the model would give
+a score from 'low' to 'high', where the checkpoint knows that. 'percentile' is the share of the
+training melodies that score lower.
 
   seqmelody score tune.mid
   seqmelody score candidates/ --rank
@@ -34,8 +35,6 @@ score lower.
 A file that cannot be read gets a row that says why, and a line on standard error; the exit code is
 then 1. JSON and CSV rows come in the order of the files, as they are scored; the table, and what
 is ranked, comes at the end."""
-
-COLUMNS = ("path", "score", "percentile", "notes", "warnings", "error")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,13 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="MIDI file, folder (walked), .zip or .tar archive of MIDI files, or corpus that "
         "'seqmelody prepare' wrote",
     )
-    parser.add_argument(
-        "--format",
-        choices=("table", "json", "csv"),
-        default="table",
-        help="table (default), json (one object a line), or csv",
-    )
+    add_format_argument(parser)
     parser.add_argument("--rank", action="store_true", help="best first, failed files last")
+    add_listener_argument(parser)
     add_scorer_arguments(parser)
 
 
@@ -68,58 +63,11 @@ def run(args: argparse.Namespace) -> int:
         scores = scorer.rank(items, progress=progress)
     else:
         scores = scorer.iter_scores(items, progress=progress)
-    write = {"table": _write_table, "json": _write_json, "csv": _write_csv}[args.format]
-    write(_rows(scores, failures))
-    return failures.exit_code
-
-
-def _rows(scores: Iterable[Score], failures: Failures) -> Iterator[dict[str, Any]]:
-    """Rows of ``COLUMNS``; only a failed row has an error."""
-    for score in scores:
-        row = {
-            "path": score.path,
-            "score": None if score.error else round(score.score, 6),
-            "percentile": None if score.percentile is None else round(score.percentile, 2),
-            "notes": score.notes,
-            "warnings": list(score.warnings),
-        }
-        if score.error is not None:
-            failures.tell(score.error)
-            row["error"] = score.error.reason
-        yield row
-
-
-def _write_json(rows: Iterator[dict[str, Any]]) -> None:
-    for row in rows:
-        print(json.dumps(row))
-
-
-def _write_csv(rows: Iterator[dict[str, Any]]) -> None:
-    writer = csv.DictWriter(sys.stdout, COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({**row, "warnings": "; ".join(row["warnings"])})
-
-
-def _write_table(rows: Iterator[dict[str, Any]]) -> None:
-    from tabulate import tabulate
-
-    cells = [
-        [
-            printable(row["path"]),
-            row["score"],
-            row["percentile"],
-            row["notes"],
-            printable("; ".join([f"error: {row['error']}"] if "error" in row else row["warnings"])),
-        ]
-        for row in rows
-    ]
-    print(
-        tabulate(
-            cells,
-            headers=["path", "score", "percentile", "notes", "remarks"],
-            floatfmt=("", ".3f", ".1f", "", ""),
-            missingval="-",
-            disable_numparse=[0, 4],
-        )
+    write_scores(
+        scores,
+        args.format,
+        failures,
+        intervals=scorer.knows_intervals,
+        ratings=args.listener is not None,
     )
+    return failures.exit_code

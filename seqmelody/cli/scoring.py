@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import csv
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seqmelody.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
     from seqmelody.corpus import Corpus
     from seqmelody.errors import InputError
-    from seqmelody.scorer import Scorer
+    from seqmelody.scorer import Score, Scorer
     from seqmelody.tokens import Tokenizer
+
+COLUMNS = ("path", "score", "percentile", "notes", "warnings", "error")
+INTERVAL = ("low", "high")
+"""The columns behind the score, where the checkpoint knows how sure it is."""
+RATING = "rating"
+"""The column behind those, where a listener is asked for."""
+_FORMATS = {"score": ".3f", "low": ".2f", "high": ".2f", RATING: ".2f", "percentile": ".1f"}
 
 
 def add_scorer_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +49,26 @@ def add_scorer_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_format_argument(parser: argparse.ArgumentParser) -> None:
+    """Declares ``--format``, for ``write_scores``."""
+    parser.add_argument(
+        "--format",
+        choices=("table", "json", "csv"),
+        default="table",
+        help="table (default), json (one object a line), or csv",
+    )
+
+
+def add_listener_argument(parser: argparse.ArgumentParser) -> None:
+    """Declares ``--listener``."""
+    parser.add_argument(
+        "--listener",
+        metavar="NAME",
+        help="add what this listener would rate each melody, and rank by it; the checkpoint must "
+        "know the listener ('seqmelody adapt')",
+    )
+
+
 def load_scorer(args: argparse.Namespace) -> Scorer:
     """The scorer that the options ask for.
 
@@ -59,7 +88,13 @@ def load_scorer(args: argparse.Namespace) -> Scorer:
 
     from seqmelody.scorer import Scorer
 
-    return Scorer.load(args.checkpoint, device=args.device, threads=args.threads, line=line)
+    return Scorer.load(
+        args.checkpoint,
+        device=args.device,
+        threads=args.threads,
+        line=line,
+        listener=getattr(args, "listener", None),
+    )
 
 
 def open_corpora(paths: Sequence[str], scorer: Scorer) -> list[str | Corpus]:
@@ -105,3 +140,81 @@ class Failures:
     def exit_code(self) -> int:
         """1 if anything failed."""
         return 1 if self.count else 0
+
+
+def write_scores(
+    scores: Iterable[Score],
+    form: str,
+    failures: Failures,
+    *,
+    intervals: bool = False,
+    ratings: bool = False,
+) -> None:
+    """Writes scores to standard output, and tells of the failed ones.
+
+    Args:
+        scores: JSON and CSV are written as they come.
+        form: ``table``, ``json`` or ``csv``.
+        failures: Told of each score with an error.
+        intervals: Whether they have an interval.
+        ratings: Whether they have a listener's rating.
+    """
+    extra = (*(INTERVAL if intervals else ()), *((RATING,) if ratings else ()))
+    write = {"table": _write_table, "json": _write_json, "csv": _write_csv}[form]
+    write(_rows(scores, failures, extra), (*COLUMNS[:2], *extra, *COLUMNS[2:]))
+
+
+def _rows(
+    scores: Iterable[Score], failures: Failures, extra: tuple[str, ...]
+) -> Iterator[dict[str, Any]]:
+    """Rows of ``COLUMNS`` and the extra ones; only a failed row has an error."""
+    for score in scores:
+        low, high = score.interval or (None, None)
+        behind = {"low": low, "high": high, RATING: score.rating}
+        row = {
+            "path": score.path,
+            "score": None if score.error else round(score.score, 6),
+            **{name: value and round(value, 4) for name, value in behind.items() if name in extra},
+            "percentile": None if score.percentile is None else round(score.percentile, 2),
+            "notes": score.notes,
+            "warnings": list(score.warnings),
+        }
+        if score.error is not None:
+            failures.tell(score.error)
+            row["error"] = score.error.reason
+        yield row
+
+
+def _write_json(rows: Iterator[dict[str, Any]], _columns: tuple[str, ...]) -> None:
+    for row in rows:
+        print(json.dumps(row))
+
+
+def _write_csv(rows: Iterator[dict[str, Any]], columns: tuple[str, ...]) -> None:
+    writer = csv.DictWriter(sys.stdout, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({**row, "warnings": "; ".join(row["warnings"])})
+
+
+def _write_table(rows: Iterator[dict[str, Any]], columns: tuple[str, ...]) -> None:
+    from tabulate import tabulate
+
+    shown = columns[1:-2]
+    cells = [
+        [
+            printable(row["path"]),
+            *(row[name] for name in shown),
+            printable("; ".join([f"error: {row['error']}"] if "error" in row else row["warnings"])),
+        ]
+        for row in rows
+    ]
+    print(
+        tabulate(
+            cells,
+            headers=["path", *shown, "remarks"],
+            floatfmt=("", *(_FORMATS.get(name, "") for name in shown), ""),
+            missingval="-",
+            disable_numparse=[0, 1 + len(shown)],
+        )
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from seqmelody.errors import UsageError
@@ -16,6 +17,9 @@ Trains a model on a corpus that 'seqmelody prepare' made.
   seqmelody train --config configs/quick.yaml
   seqmelody train --config configs/quick.yaml --steps 2000 --model.hidden_size 64
   seqmelody train --config configs/quick.yaml --resume     # after an interrupt
+  seqmelody train --config configs/rated.yaml            # learns from people's ratings as well
+
+--rating.help, --preference.help and --catchy.help tell how to learn from people.
 
 Watch a run with 'tensorboard --logdir runs'. The run folder (out) ends up with the released
 checkpoint in checkpoint/, which 'seqmelody score --checkpoint' takes."""
@@ -85,7 +89,22 @@ def _parse(argv: list[str]) -> tuple[TrainConfig, bool]:
             "model, contrast, optimizer, card: a table of settings each; see seqmelody train --help"
         ) from error
     except (argparse.ArgumentError, ValueError) as error:
-        raise UsageError(f"{error}; see seqmelody train --help") from error
+        raise UsageError(f"{_reason(error)}; see seqmelody train --help") from error
+
+
+def _reason(error: Exception) -> str:
+    """What an error says; of a table that may also be absent, what is wrong with the table."""
+    text = str(error)
+    found = re.search(
+        r'(?:Parser key "(\w+)":)?\s*Does not validate .*?Errors:\s+- (.*?)\n\s+- ', text, re.DOTALL
+    )
+    if found is None:
+        return text
+    key, reason = found.groups()
+    reason = re.sub(r"Problem with given class_path '[^']*':\s*", "", reason)
+    if "import path" in reason:
+        reason = "a table of settings"
+    return f"{key}: {reason}" if key else reason
 
 
 def _config_files(argv: list[str]) -> list[str]:

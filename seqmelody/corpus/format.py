@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from seqmelody.corpus.streams import STREAMS, Streams, open_parquet, open_streams
 from seqmelody.errors import CorpusError
-from seqmelody.tokens import Tokenizer, Tokens
+from seqmelody.tokens import TokenBatch, Tokenizer, Tokens
 
 FORMAT_VERSION = 1
 MELODIES_FILE = "melodies.parquet"
@@ -214,6 +214,31 @@ class Corpus:
         pitch, duration, rest, offsets = self._streams
         here = slice(int(offsets[row]), int(offsets[row + 1]))
         return Tokens(pitch=pitch[here], duration=duration[here], rest=rest[here])
+
+    def token_batch(self, rows: NDArray[np.int64]) -> TokenBatch:
+        """The streams of some melodies end to end, in the order of ``rows``; a copy."""
+        pitch, duration, rest, offsets = self._streams
+        notes = offsets[rows + 1] - offsets[rows]
+        ends = np.concatenate([[0], np.cumsum(notes)]).astype(np.int64)
+        index = np.arange(ends[-1]) + np.repeat(offsets[rows] - ends[:-1], notes)
+        none = np.zeros(len(rows), dtype=np.int64)
+        return TokenBatch(pitch[index], duration[index], rest[index], ends, none, none)
+
+    def training_sample(self, notes: int) -> TokenBatch:
+        """The training split, or melodies drawn from it: so many notes, but one melody, at most.
+
+        Raises:
+            CorpusError: The training split is empty.
+        """
+        rows = self.split("train")
+        if len(rows) == 0:
+            raise CorpusError(f"{self.folder}: no melodies in its train split")
+        if self.notes[rows].sum() > notes:
+            # Drawn from all of it, since a corpus may begin with one region or one book.
+            rows = np.random.default_rng(0).permutation(rows)
+            within = np.searchsorted(np.cumsum(self.notes[rows]), notes, side="right")
+            rows = rows[: max(1, int(within))]
+        return self.token_batch(rows)
 
     def split(self, name: str) -> NDArray[np.int64]:
         """Rows of one split in rising order; may be empty.

@@ -13,7 +13,6 @@ from seqmelody.corpus import Corpus
 from seqmelody.errors import CorpusError
 from seqmelody.evaluation.intervals import Estimate, area_under_roc_statistic, bootstrap
 from seqmelody.evaluation.methods import Method
-from seqmelody.evaluation.streams import of_corpus
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +68,7 @@ def detection_task(
             f"{corpus.folder}: column {column!r} names no {lacking}; people are "
             f"{', '.join(people)}, and it holds {', '.join(sorted(set(makers.tolist()))[:10])}"
         )
-    scores = method.scores(of_corpus(corpus, rows))
+    scores = method.scores(corpus.token_batch(rows))
     groups = np.asarray(corpus.column("group"))[rows]
 
     def against(chosen: NDArray[np.bool_]) -> Estimate:

@@ -25,7 +25,6 @@ from seqmelody.corpus import Corpus
 from seqmelody.errors import CorpusError
 from seqmelody.evaluation.intervals import Estimate, bootstrap_mean, rank_correlation
 from seqmelody.evaluation.methods import VectorMethod
-from seqmelody.evaluation.streams import of_corpus
 from seqmelody.listeners import Listener, RatingModel
 from seqmelody.note_statistics import STATISTICS, note_statistics
 
@@ -253,7 +252,7 @@ class _Standard:
 
 
 def _heard(method: VectorMethod, corpus: Corpus, rows: NDArray[np.int64]) -> _Heard:
-    melodies = of_corpus(corpus, rows)
+    melodies = corpus.token_batch(rows)
     vector_ND = method.vectors(melodies).astype(np.float64)
     columns = [STATISTICS.index(name) for name in LIKED]
     return _Heard(vector_ND[:, -1], vector_ND[:, :-1], note_statistics(melodies)[:, columns])

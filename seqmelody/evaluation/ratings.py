@@ -15,7 +15,6 @@ from seqmelody.evaluation.intervals import (
     rank_correlation_statistic,
 )
 from seqmelody.evaluation.methods import Method
-from seqmelody.evaluation.streams import of_corpus
 from seqmelody.judgements import Ratings
 
 FEWEST_STIMULI = 5
@@ -127,7 +126,7 @@ def ratings_task(method: Method, corpus: Corpus, stimuli: Stimuli) -> RatingsRes
         corpus: Where they are.
         stimuli: Which melodies, and what people said.
     """
-    return follow(method.scores(of_corpus(corpus, stimuli.rows)), stimuli)
+    return follow(method.scores(corpus.token_batch(stimuli.rows)), stimuli)
 
 
 def follow(scores: NDArray[np.float64], stimuli: Stimuli) -> RatingsResult:

@@ -19,7 +19,6 @@ from seqmelody.evaluation.streams import (
     can_be_faster,
     can_be_slower,
     faster,
-    of_corpus,
     room_for,
     select,
     slower,
@@ -63,7 +62,7 @@ def stability_task(method: Method, corpus: Corpus, rows: NDArray[np.int64]) -> S
         corpus: Where the melodies are.
         rows: Which of them.
     """
-    melodies = of_corpus(corpus, rows)
+    melodies = corpus.token_batch(rows)
     groups = np.asarray(corpus.column("group"))[rows]
     tokenizer = corpus.tokenizer
 

@@ -8,16 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqmelody.batching import Batch
-from seqmelody.corpus import Corpus
 from seqmelody.tokens import TokenBatch, Tokenizer
-
-
-def of_corpus(corpus: Corpus, rows: NDArray[np.int64]) -> TokenBatch:
-    """Some rows of a corpus, in that order."""
-    pitch, duration, rest, offsets = corpus.streams()
-    start = offsets[rows]
-    index, ends = _spans(start, offsets[rows + 1] - start)
-    return _table(pitch[index], duration[index], rest[index], ends)
 
 
 def of_batch(batch: Batch) -> TokenBatch:

@@ -19,7 +19,6 @@ from seqmelody.errors import CorpusError, SeqmelodyError
 from seqmelody.evaluation.intervals import Estimate, rank_correlation
 from seqmelody.evaluation.methods import Method, Remembered, VectorMethod
 from seqmelody.evaluation.ratings import Stimuli, follow
-from seqmelody.evaluation.streams import of_corpus
 from seqmelody.evaluation.suite import REGRESSIONS
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ def supervised_task(
     if len(np.unique(stimuli.groups)) < 2 * FOLDS:
         raise CorpusError(f"{corpus.folder}: too few rated melodies to learn from")
     remembered = method if isinstance(method, Remembered) else Remembered(method)
-    vectors = remembered.vectors(of_corpus(corpus, stimuli.rows))
+    vectors = remembered.vectors(corpus.token_batch(stimuli.rows))
     systems = stimuli.names() if len(stimuli.names()) >= 3 else []
     predicted = np.zeros((seeds, len(stimuli)))
     unseen = np.full(len(stimuli), np.nan)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from seqmelody.corpus import Corpus
 from seqmelody.evaluation.intervals import rank_correlation
 from seqmelody.evaluation.methods import Method
-from seqmelody.evaluation.streams import of_corpus, room_for, select, transposed
+from seqmelody.evaluation.streams import room_for, select, transposed
 
 SHIFTS = tuple(shift for shift in range(-6, 7) if shift != 0)
 
@@ -46,7 +46,7 @@ def transposition_task(
         corpus: Where the melodies are.
         rows: Which of them.
     """
-    melodies = of_corpus(corpus, rows)
+    melodies = corpus.token_batch(rows)
     roomy = np.flatnonzero(room_for(melodies, SHIFTS))
     melodies = select(melodies, roomy)
     scores = {

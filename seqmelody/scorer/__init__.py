@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from seqmelody.scorer.chunk import MAX_NOTES
 from seqmelody.scorer.items import Item, Items
+from seqmelody.scorer.ranking import Ranking, Selection
 from seqmelody.scorer.results import Explanation, Score
+from seqmelody.scorer.reward import MelodyReward
 from seqmelody.scorer.scorer import Scorer
 
-__all__ = ["MAX_NOTES", "Explanation", "Item", "Items", "Score", "Scorer"]
+__all__ = [
+    "MAX_NOTES",
+    "Explanation",
+    "Item",
+    "Items",
+    "MelodyReward",
+    "Ranking",
+    "Score",
+    "Scorer",
+    "Selection",
+]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -93,6 +93,14 @@ class ReadChunk:
                     f"fewer than {FEW_PITCHES} distinct pitches: the score means little",
                 )
         return cls(paths, tokens, warnings, errors, melodies)
+
+    def with_warnings(self, further: Mapping[int, str]) -> ReadChunk:
+        """The same chunk with one more warning for some rows; those with an error get none."""
+        warnings = list(self.warnings)
+        for row, warning in further.items():
+            if self.errors[row] is None:
+                warnings[row] += (warning,)
+        return replace(self, warnings=warnings)
 
     @classmethod
     def concatenate(cls, chunks: Sequence[ReadChunk]) -> ReadChunk:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqmelody.errors import CorpusError, InputError
+from seqmelody.familiarity import Familiarity
 from seqmelody.melody import Melodies, Melody
 from seqmelody.midi import (
     MAX_MIDI_BYTES,
@@ -62,11 +63,15 @@ class ItemReader:
         items: What to read; a folder, archive or corpus gives a row for each melody in it.
         tokenizer: Encodes the melodies.
         line: Which line of a MIDI file is the melody.
+        familiarity: Knows which melodies deserve a warning for being unlike the model's own.
     """
 
-    def __init__(self, items: Items, tokenizer: Tokenizer, line: MelodyLine) -> None:
+    def __init__(
+        self, items: Items, tokenizer: Tokenizer, line: MelodyLine, familiarity: Familiarity
+    ) -> None:
         self._tokenizer = tokenizer
         self._line = line
+        self._familiarity = familiarity
         self._items = iter(enumerate(_as_items(items)))
         self._drawn: deque[tuple[int, Any]] = deque()
         self._parts: Iterator[ReadChunk] | None = None
@@ -110,7 +115,10 @@ class ItemReader:
             parts.append(part)
             rows += len(part)
             notes += part.tokens.pitch.size
-        return ReadChunk.concatenate(parts) if parts else None
+        if not parts:
+            return None
+        chunk = ReadChunk.concatenate(parts)
+        return chunk.with_warnings(self._familiarity.warnings(chunk.tokens))
 
     def _read_drawn(self) -> Iterator[ReadChunk]:
         while self._drawn:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -29,8 +29,10 @@ less of its batches is padding. Each is twice as large as the one before."""
 NOTES_PER_BATCH = 4096
 
 Result = TypeVar("Result")
-Forward = Callable[[Batch], tuple[NDArray[np.float32], NDArray[np.float32]]]
-"""The model: scores ``(B,)`` and embeddings ``(B, E)`` of a batch."""
+Outputs: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+Forward = Callable[[Batch], Outputs]
+"""The model: scores ``(B,)``, embeddings ``(B, E)``, and standard deviations of the scores ``(B,)``,
+NaN where they are not known, of a batch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +43,13 @@ class ScoredChunk:
         read: The items.
         score_N: Their scores; NaN where there is an error.
         embedding_NE: Their embeddings; NaN where there is an error.
+        sd_N: Standard deviations of the scores; NaN where there is an error, or none is known.
     """
 
     read: ReadChunk
     score_N: NDArray[np.float32]
     embedding_NE: NDArray[np.float32]
+    sd_N: NDArray[np.float32]
 
 
 def run(
@@ -96,7 +100,7 @@ class _UnderWay:
 
     read: ReadChunk
     batches: list[NDArray[np.int64]]
-    results: list[Future[tuple[NDArray[np.float32], NDArray[np.float32]]]]
+    results: list[Future[Outputs]]
 
 
 def _submit(read: ReadChunk, forward: Forward, executor: Executor) -> _UnderWay:
@@ -110,11 +114,11 @@ def _submit(read: ReadChunk, forward: Forward, executor: Executor) -> _UnderWay:
 
 def _finished(chunk: _UnderWay, embedding_size: int) -> ScoredChunk:
     """Waits for the results of a chunk, and puts them in order."""
-    score_N = np.full(len(chunk.read), np.nan, dtype=np.float32)
+    score_N, sd_N = np.full((2, len(chunk.read)), np.nan, dtype=np.float32)
     embedding_NE = np.full((len(chunk.read), embedding_size), np.nan, dtype=np.float32)
     for rows, result in zip(chunk.batches, chunk.results, strict=True):
-        score_N[rows], embedding_NE[rows] = result.result()
-    return ScoredChunk(chunk.read, score_N, embedding_NE)
+        score_N[rows], embedding_NE[rows], sd_N[rows] = result.result()
+    return ScoredChunk(chunk.read, score_N, embedding_NE, sd_N)
 
 
 def _batches(read: ReadChunk) -> list[NDArray[np.int64]]:
@@ -126,9 +130,7 @@ def _batches(read: ReadChunk) -> list[NDArray[np.int64]]:
     return batches[::-1]
 
 
-def _forward(
-    forward: Forward, tokens: TokenBatch, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _forward(forward: Forward, tokens: TokenBatch, rows: NDArray[np.int64]) -> Outputs:
     return forward(gather(tokens, rows))
 
 

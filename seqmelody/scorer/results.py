@@ -23,6 +23,12 @@ class Score:
         notes: Length of the melody; 0 for an item that could not be read.
         warnings: What to know before the score is trusted.
         error: Why the item could not be read.
+        rating: What the scorer's listener would rate it, where it has one; not cut at the ends of
+            the listener's scale.
+        interval: From where to where the score of another training of the model would lie, brought
+            to the same mean and scale, nine times in ten. It says how much of the score is chance,
+            not whether people agree with it. ``None`` where there is no score, or the checkpoint
+            does not know.
     """
 
     path: str
@@ -31,6 +37,8 @@ class Score:
     notes: int
     warnings: tuple[str, ...] = ()
     error: InputError | None = None
+    rating: float | None = None
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)

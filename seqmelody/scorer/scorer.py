@@ -16,6 +16,7 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,12 +25,15 @@ from numpy.typing import NDArray
 from seqmelody.batching import Batch, gather
 from seqmelody.checkpoint import Checkpoint, default_checkpoint, load_checkpoint
 from seqmelody.errors import UsageError
+from seqmelody.familiarity import Familiarity
 from seqmelody.melody import STEPS_PER_QUARTER
 from seqmelody.midi import MelodyLine
 from seqmelody.model import ModelOutput
+from seqmelody.model.posterior import INTERVAL_SDS
 from seqmelody.scorer.chunk import ReadChunk
 from seqmelody.scorer.items import Item, ItemReader, Items
-from seqmelody.scorer.pipeline import ScoredChunk, run
+from seqmelody.scorer.pipeline import Outputs, ScoredChunk, run
+from seqmelody.scorer.ranking import Candidates, Ranking, Selection
 from seqmelody.scorer.results import Explanation, Score
 from seqmelody.tokens import Tokenizer
 
@@ -50,9 +54,11 @@ class Scorer:
         device: Where the model runs.
         threads: Batches worked on at once on a CPU; ``torch.get_num_threads()`` by default.
         line: Which line of a MIDI file is the melody.
+        listener: Name of a listener whom the checkpoint knows: every ``Score`` then has a
+            ``rating``, and ``rank`` orders by it.
 
     Raises:
-        UsageError: There is no such device, or ``threads`` is below 1.
+        UsageError: The checkpoint knows no such listener; or there is no such device, or ``threads`` is below 1.
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class Scorer:
         device: str | torch.device = "cpu",
         threads: int | None = None,
         line: MelodyLine = MelodyLine(),
+        listener: str | None = None,
     ) -> None:
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be at least 1, not {threads}")
@@ -73,6 +80,8 @@ class Scorer:
             raise UsageError(f"device {str(device)!r} cannot be used: {reason}") from error
         self.checkpoint = checkpoint
         self.line = line
+        self._listener = None if listener is None else checkpoint.rated_by(listener)
+        self._familiarity = Familiarity(checkpoint.statistic_ranges)
         on_cpu = self.device.type == "cpu"
         self._threads = (threads or torch.get_num_threads()) if on_cpu else _THREADS_OF_A_GPU
 
@@ -84,6 +93,7 @@ class Scorer:
         device: str | torch.device = "cpu",
         threads: int | None = None,
         line: MelodyLine = MelodyLine(),
+        listener: str | None = None,
     ) -> Scorer:
         """A scorer with a checkpoint from disk.
 
@@ -93,18 +103,26 @@ class Scorer:
             device: As for the class.
             threads: As for the class.
             line: As for the class.
+            listener: As for the class.
 
         Raises:
             CheckpointError: It cannot be read.
             UsageError: As for the class.
         """
         path = default_checkpoint() if checkpoint is None else Path(checkpoint)
-        return cls(load_checkpoint(path), device=device, threads=threads, line=line)
+        return cls(
+            load_checkpoint(path), device=device, threads=threads, line=line, listener=listener
+        )
 
     @property
     def tokenizer(self) -> Tokenizer:
         """What the model reads; a corpus must have been written with the same."""
         return self.checkpoint.tokenizer
+
+    @property
+    def knows_intervals(self) -> bool:
+        """Whether scores come with intervals."""
+        return self.checkpoint.model.head.posterior is not None
 
     @property
     def embedding_size(self) -> int:
@@ -133,12 +151,64 @@ class Scorer:
         hand are lost.
         """
         for chunk in self._run(items, progress):
-            yield from self._scores(chunk.read, chunk.score_N)
+            yield from self._scores(chunk)
 
-    def rank(self, items: Items, *, progress: bool = False) -> list[Score]:
-        """Scores of melodies, best first, then the items that could not be read; see ``score``."""
-        scores = self.score(items, progress=progress)
-        return sorted(scores, key=lambda row: math.inf if row.error else -row.score)
+    def rank(
+        self,
+        items: Items,
+        *,
+        top: int | None = None,
+        threshold: float | None = None,
+        percentile: float | None = None,
+        distinct: float | None = None,
+        progress: bool = False,
+    ) -> list[Score]:
+        """Scores of melodies, best first, then the items that could not be read; see ``score``.
+
+        Args:
+            items: See the class.
+            top: Only so many melodies, the best.
+            threshold: Only melodies that score this or higher.
+            percentile: Only melodies that at least so many percent of the training melodies score
+                below.
+            distinct: 1 leaves out melodies that repeat an earlier one, in whatever key. Below 1,
+                it also leaves out those whose whitened embedding has this cosine, or a higher one,
+                with that of a better melody that is kept; see ``Whitening``.
+            progress: Show progress bars on standard error.
+
+        Raises:
+            UsageError: A value makes no sense, or the checkpoint knows of no percentiles or no
+                whitening where they are needed.
+        """
+        wanted = Selection(top, threshold, percentile, distinct)
+        return self.ranking(items, wanted, progress=progress).scores
+
+    def ranking(self, items: Items, wanted: Selection, *, progress: bool = False) -> Ranking:
+        """As ``rank``, with each one's place among the items, and what became of the others.
+
+        Args:
+            items: See the class.
+            wanted: Which are kept.
+            progress: As for ``rank``.
+
+        Raises:
+            UsageError: As for ``rank``.
+        """
+        if wanted.percentile is not None and not self.checkpoint.score_quantiles.size:
+            raise UsageError(
+                f"checkpoint {self.checkpoint.name!r} knows of no percentiles; give a threshold"
+            )
+        whitening = self.checkpoint.whitening
+        if wanted.compares and whitening is None:
+            raise UsageError(
+                f"checkpoint {self.checkpoint.name!r} does not know how embeddings are spread, and "
+                "so cannot tell melodies that are alike; use a released checkpoint folder, or "
+                "distinct 1"
+            )
+        candidates = Candidates(wanted, whitening)
+        for chunk in self._run(items, progress):
+            candidates.add(chunk, self._scores(chunk))
+        return candidates.ranking(progress=progress)
 
     def embed(self, items: Items, *, progress: bool = False) -> NDArray[np.float32]:
         """Unit vectors of melodies, in the order of the items, ``(melodies, E)``.
@@ -171,7 +241,7 @@ class Scorer:
         See ``score``.
         """
         for chunk in self._run(items, progress):
-            scores = self._scores(chunk.read, chunk.score_N)
+            scores = self._scores(chunk)
             for score, embedding_E in zip(scores, chunk.embedding_NE, strict=True):
                 yield score, embedding_E if score.error is None else None
 
@@ -199,7 +269,7 @@ class Scorer:
         weight = output.weight_BL[0].double().cpu().numpy()
         value = output.value_BL[0].double().cpu().numpy()
         return Explanation(
-            score=self._scores(read, output.score_B.cpu().numpy())[0],
+            score=self._scores(ScoredChunk(read, *_arrays(output)))[0],
             onset_quarters=melody.onset / STEPS_PER_QUARTER,
             duration_quarters=melody.duration / STEPS_PER_QUARTER,
             pitch=melody.pitch.astype(np.int16),
@@ -210,7 +280,7 @@ class Scorer:
 
     def _only(self, item: Item) -> tuple[ReadChunk, Batch]:
         """The one melody of an item."""
-        reader = ItemReader([item], self.tokenizer, self.line)
+        reader = self._reader([item])
         reader.draw(1)
         read = reader.read(2)
         assert read is not None  # whatever holds no melody gives a row with an error
@@ -220,28 +290,37 @@ class Scorer:
             raise ValueError(f"{item!r} holds several melodies; this takes one")
         return read, gather(read.tokens, np.zeros(1, dtype=np.int64))
 
-    def _scores(self, read: ReadChunk, score_N: NDArray[np.float32]) -> list[Score]:
+    def _scores(self, chunk: ScoredChunk) -> list[Score]:
+        read, score_N = chunk.read, chunk.score_N
+        nothing: list[Any] = [None] * len(read)
         percentile_N = self.checkpoint.percentile(score_N)
-        notes_N = np.diff(read.tokens.offsets)
+        rating_N = None
+        if self._listener is not None:
+            rating_N = self._listener(score_N, chunk.embedding_NE)
+        half_N = INTERVAL_SDS * chunk.sd_N
+        bounds = zip((score_N - half_N).tolist(), (score_N + half_N).tolist(), strict=True)
+        intervals = [None if math.isnan(low) else (low, high) for low, high in bounds]
         rows = zip(
             read.paths,
             score_N.tolist(),
-            [None] * len(read) if percentile_N is None else percentile_N.tolist(),
-            notes_N.tolist(),
+            nothing if percentile_N is None else percentile_N.tolist(),
+            np.diff(read.tokens.offsets).tolist(),
             read.warnings,
             read.errors,
+            nothing if rating_N is None else rating_N.tolist(),
+            intervals,
             strict=True,
         )
         return [
-            Score(path, score, percentile, notes, warnings)
-            if error is None
-            else Score(path, math.nan, None, 0, error=error)
-            for path, score, percentile, notes, warnings, error in rows
+            Score(*row) if row[5] is None else Score(row[0], math.nan, None, 0, error=row[5])
+            for row in rows
         ]
 
+    def _reader(self, items: Items) -> ItemReader:
+        return ItemReader(items, self.tokenizer, self.line, self._familiarity)
+
     def _run(self, items: Items, progress: bool) -> Iterator[ScoredChunk]:
-        reader = ItemReader(items, self.tokenizer, self.line)
-        chunks = run(reader, self._forward, self.embedding_size, self._threads)
+        chunks = run(self._reader(items), self._forward, self.embedding_size, self._threads)
         if not progress:
             yield from chunks
             return
@@ -252,12 +331,16 @@ class Scorer:
                 bar.update(len(chunk.read))
                 yield chunk
 
-    def _forward(self, batch: Batch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Scores ``(B,)`` and embeddings ``(B, E)``."""
-        output = self._output(batch)
-        return output.score_B.cpu().numpy(), output.embedding_BE.cpu().numpy()
+    def _forward(self, batch: Batch) -> Outputs:
+        """See ``pipeline.Forward``."""
+        return _arrays(self._output(batch))
 
     @torch.inference_mode()
     def _output(self, batch: Batch) -> ModelOutput:
         output: ModelOutput = self._model(batch.to(self.device))
         return output
+
+
+def _arrays(output: ModelOutput) -> Outputs:
+    sd_B = torch.full_like(output.score_B, torch.nan) if output.sd_B is None else output.sd_B
+    return output.score_B.cpu().numpy(), output.embedding_BE.cpu().numpy(), sd_B.cpu().numpy()

@@ -21,7 +21,10 @@ from seqmelody.piano_roll import draw_piano_roll
 
 
 class Throughput(L.Callback):
-    """Logs the notes that pass through the model in a second, copies counted, padding not."""
+    """Logs the notes that pass through the model in a second, copies counted, padding not.
+
+    Those of melodies that people judged are counted as well.
+    """
 
     def __init__(self, log_every: int) -> None:
         self.log_every = log_every
@@ -44,9 +47,11 @@ class Throughput(L.Callback):
         batch_idx: int,
     ) -> None:
         """Stops it."""
-        melodies, comparison = batch
+        melodies, comparison, *judged = batch
         # Read only when logged, so that a GPU need not catch up in each step.
-        self._notes += [melodies.length_B.sum(), comparison.copies.length_B.sum()]
+        if melodies is not None:
+            self._notes += [melodies.length_B.sum(), comparison.copies.length_B.sum()]
+        self._notes += [entry.melodies.length_B.sum() for entry in judged]
         logs = trainer.global_step % self.log_every == 0
         notes = int(torch.stack(self._notes).sum()) if logs else 0
         self._seconds += time.perf_counter() - self._started
@@ -98,9 +103,14 @@ class ProgressLines(L.Callback):
         if trainer.state.fn != TrainerFn.FITTING or not trainer.is_global_zero:
             return
         measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        judged = "".join(
+            f", {name.removeprefix('validation/').replace('_', ' ')} {value:.4f}"
+            for name, value in measured.items()
+            if name.startswith(("validation/rating", "validation/preference", "validation/catchy"))
+        )
         sys.stderr.write(
             f"step {trainer.global_step} of {trainer.max_steps}: "
             f"loss {measured.get('train/loss', math.nan):.3f}, "
-            f"validation accuracy {measured['validation/accuracy']:.4f}, "
+            f"validation accuracy {measured['validation/accuracy']:.4f}{judged}, "
             f"{measured.get('train/tokens_per_second', math.nan):,.0f} notes/s\n"
         )

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
-from seqmelody.config import TrainConfig
+from seqmelody.config import ModelConfig, TrainConfig
 
 _TEXT = """# {title}
 
-A seqmelody checkpoint: a 1-D convolutional and GRU network of {parameters:,} parameters that gives
+A seqmelody checkpoint: {network} of {parameters:,} parameters that gives
 a melody a score, an embedding, and each note's share of the score.
 
 ## What the score is
 The score tells melodies that people kept from machine-spoiled copies of them: notes, pitches or
-durations shuffled, pitches redrawn or jittered, segments swapped, the tail transposed, walks of
-Markov chains. The difference of two scores is a log-odds under that training. The percentile is
+durations shuffled, pitches redrawn or jittered, segments swapped, the tail transposed, passages set
+on one pitch, walks of Markov chains. The difference of two scores is a log-odds under that training. The percentile is
 the share of the training melodies that score lower.
+{heard}
+Where a score comes with an interval, a training that differs in nothing but its seed would give a
+score within it nine times in ten, once both are at the same mean and scale. That is estimated from
+dropout, and tells how much of a score is chance, not whether people agree with it.
 
 ## What the score is not
-It is a stand-in for "melodic", learnt without a single human rating. It says how much a melody
+{people} It says how much a melody
 behaves like those it was trained on, and may well be wrong about other styles, about polyphony
-flattened to one line, and about what anybody likes. No spoiled copy is dull, so it has never learnt
-that dullness is a fault: one note repeated may score high. Do not use it to judge people's work.
+flattened to one line, and about what anybody likes. {dull}Do not use it to judge people's work.
 
 ## Data
 {data}
@@ -41,6 +45,25 @@ On the validation split ({used:,} melodies, one copy of each kind): how often th
 its copy.
 
 {table}
+{judged}"""
+
+_DULL = (
+    "No spoiled copy that it met was dull, so it has never learnt that dullness is a fault: one note "
+    "repeated may score high. "
+)
+_UNHEARD = 'It is a stand-in for "melodic", learnt without a single human rating.'
+_HEARD = """
+It was also trained to follow what people said of melodies ({names}), so that it is no plain
+log-odds any more. Further down stands how far it does.
+"""
+_SOME_PEOPLE = (
+    "It follows the people whose judgements it was trained on, as far as the figures below say, on "
+    "melodies like those that they judged; others may differ."
+)
+_JUDGED = """
+On melodies of the validation split that people judged:
+
+{table}
 """
 
 
@@ -53,6 +76,7 @@ def model_card(
     splits: Mapping[str, int],
     used: int,
     accuracies: Mapping[str, float],
+    judged: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> str:
     """The card's Markdown.
 
@@ -64,10 +88,13 @@ def model_card(
         splits: Melodies in train, validation and test.
         used: Melodies of the validation split that were used.
         accuracies: Share of comparisons won by kind, on the validation split.
+        judged: Figures of each objective that learns from people, likewise; none where nothing was
+            said of the validation split.
     """
     rows = [f"| {kind} | {accuracy:.3f} |" for kind, accuracy in accuracies.items()]
     return _TEXT.format(
         title=title,
+        network=_network(config.model),
         parameters=parameters,
         data=config.card.data,
         licence=config.card.licence,
@@ -75,6 +102,28 @@ def model_card(
         steps=config.steps,
         seed=config.seed,
         used=used,
+        heard=_HEARD.format(names=", ".join(judged)) if judged else "",
+        dull="" if config.contrast.kinds.get("level_pitches", 0) > 0 else _DULL,
+        people=_SOME_PEOPLE if judged else _UNHEARD,
+        judged=_judged_table(judged),
         table="\n".join(["| Kind of copy | Pairwise accuracy |", "|---|---|", *rows]),
         **splits,
     )
+
+
+def _judged_table(judged: Mapping[str, Mapping[str, float]]) -> str:
+    rows = [
+        f"| {name} | {figure} | {value:.3f} |"
+        for name, figures in judged.items()
+        for figure, value in figures.items()
+    ]
+    heads = ["| Judgement | Figure | Value |", "|---|---|---|"]
+    return _JUDGED.format(table="\n".join([*heads, *rows])) if rows else ""
+
+
+def _network(config: ModelConfig) -> str:
+    """What the parts of the model make."""
+    parts = ["1-D convolutional"] if config.dilations else []
+    parts += {"gru": ["GRU"], "attention": ["attention"], "none": []}[config.context]
+    name = " and ".join(parts) or "bag-of-notes"
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name} network"

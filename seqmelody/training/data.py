@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import lightning as L
 import numpy as np
@@ -13,6 +15,7 @@ from seqmelody.config import TrainConfig
 from seqmelody.corpus import Corpus
 from seqmelody.objectives import Contrast
 from seqmelody.objectives.contrast import Comparison
+from seqmelody.training.judged import Judged
 
 
 def seed_of(*parts: int) -> int:
@@ -49,6 +52,60 @@ class ComparisonBatches:
         """Nothing to restore, see ``state_dict``."""
 
 
+Step: TypeAlias = tuple[Any, ...]
+"""What a step sees: melodies and comparison (``None`` both where contrast is switched off), then a
+``JudgedBatch`` for each objective that learns from people."""
+
+
+class JudgedSteps:
+    """Training batches with melodies of which people said something, a batch for each objective.
+
+    Args:
+        comparisons: The melodies and their spoiled copies; ``None`` where contrast is switched off.
+        judged: The objectives.
+        steps: Of the whole run.
+        first_step: Where to begin.
+        seed: Of the run.
+    """
+
+    def __init__(
+        self,
+        comparisons: ComparisonBatches | None,
+        judged: Sequence[Judged],
+        *,
+        steps: int,
+        first_step: int,
+        seed: int,
+    ) -> None:
+        self.comparisons = comparisons
+        self.judged = judged
+        self.steps = steps
+        self.first_step = first_step
+        self.seed = seed
+
+    def __len__(self) -> int:
+        """Steps of the whole run, wherever it starts."""
+        return self.steps
+
+    def __iter__(self) -> Iterator[Step]:
+        pairs: Iterable[tuple[Batch | None, Comparison | None]] = (
+            itertools.repeat((None, None)) if self.comparisons is None else self.comparisons
+        )
+        for step, pair in zip(range(self.first_step, self.steps), pairs, strict=False):
+            drawn = (
+                entry.draw(seed_of(self.seed, step, 0, 2 + number))
+                for number, entry in enumerate(self.judged)
+            )
+            yield (*pair, *drawn)
+
+    def state_dict(self) -> dict[str, int]:
+        """Empty, as that of ``ComparisonBatches``."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Nothing to restore, see ``state_dict``."""
+
+
 class CorpusData(L.LightningDataModule):
     """Training and validation batches of a corpus.
 
@@ -56,16 +113,38 @@ class CorpusData(L.LightningDataModule):
         config: Of the run.
         corpus: What ``config.corpus`` names.
         contrast: Spoils the melodies.
+        judged: The objectives that learn from people.
     """
 
-    def __init__(self, config: TrainConfig, corpus: Corpus, contrast: Contrast) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        corpus: Corpus,
+        contrast: Contrast,
+        judged: Sequence[Judged] = (),
+    ) -> None:
         super().__init__()
         self.config = config
         self.corpus = corpus
         self.contrast = contrast
+        self.judged = judged
 
-    def train_dataloader(self) -> ComparisonBatches:
+    def train_dataloader(self) -> ComparisonBatches | JudgedSteps:
         """From the step on that the trainer stands at."""
+        comparisons = self._comparisons() if self.config.contrast.weight > 0 else None
+        if comparisons is not None and not self.judged:
+            return comparisons
+        trainer = self.trainer
+        assert trainer is not None
+        return JudgedSteps(
+            comparisons,
+            self.judged,
+            steps=self.config.steps,
+            first_step=trainer.global_step,
+            seed=self.config.seed,
+        )
+
+    def _comparisons(self) -> ComparisonBatches:
         trainer = self.trainer
         assert trainer is not None
         batches = TrainingBatches(
@@ -87,18 +166,15 @@ class CorpusData(L.LightningDataModule):
         return OrderedBatches(self.corpus, rows)
 
     def transfer_batch_to_device(
-        self, batch: Batch | tuple[Batch, Comparison], device: torch.device, dataloader_idx: int
-    ) -> Batch | tuple[Batch, Comparison]:
+        self, batch: Batch | Step, device: torch.device, dataloader_idx: int
+    ) -> Batch | Step:
         """Validation melodies stay where they are, since copies of them are made on the CPU."""
         if isinstance(batch, Batch):
             return batch
-        melodies, comparison = batch
-        copies, original_N, kind_N = comparison.copies, comparison.original_N, comparison.kind_N
+        melodies, comparison, *judged = batch
+        moved = [entry.to(device) for entry in judged]
+        if melodies is None:
+            return (None, None, *moved)
         if device.type == "cuda":
-            melodies, copies = melodies.pin_memory(), copies.pin_memory()
-            original_N, kind_N = original_N.pin_memory(), kind_N.pin_memory()
-        return melodies.to(device), Comparison(
-            original_N=original_N.to(device, non_blocking=True),
-            kind_N=kind_N.to(device, non_blocking=True),
-            copies=copies.to(device),
-        )
+            melodies, comparison = melodies.pin_memory(), comparison.pin_memory()
+        return (melodies.to(device), comparison.to(device), *moved)

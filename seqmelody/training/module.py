@@ -6,6 +6,7 @@ Shapes: B melodies, N comparisons, K kinds of corruption.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
@@ -21,11 +22,18 @@ from seqmelody.checkpoint import LIGHTNING_KEY
 from seqmelody.config import TrainConfig, usable_cores
 from seqmelody.corpus import Corpus
 from seqmelody.errors import SeqmelodyError, UsageError
-from seqmelody.model import ConvGRU
+from seqmelody.model import MelodyNetwork
 from seqmelody.objectives import Contrast
 from seqmelody.objectives.contrast import Comparison, compare
-from seqmelody.training.data import seed_of
+from seqmelody.training.data import Step, seed_of
+from seqmelody.training.judged import Judged
 from seqmelody.training.sharing import Scores, shared_scores
+
+
+def made_from(corpus_digest: str, judged: Sequence[Judged]) -> dict[str, Any]:
+    """Tells the data of a run from others: what it may be resumed with."""
+    digests = {entry.name: entry.digest for entry in judged}
+    return {"corpus": corpus_digest, **({"judgements": digests} if digests else {})}
 
 
 class MelodyTraining(L.LightningModule):
@@ -34,16 +42,25 @@ class MelodyTraining(L.LightningModule):
     Args:
         config: Of the run.
         corpus: For its tokenizer and digest.
-        contrast: The objective.
+        contrast: The objective that needs no people.
+        judged: Those that learn from people.
     """
 
-    def __init__(self, config: TrainConfig, corpus: Corpus, contrast: Contrast) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        corpus: Corpus,
+        contrast: Contrast,
+        judged: Sequence[Judged] = (),
+    ) -> None:
         super().__init__()
         self.config = config
         self.tokenizer = corpus.tokenizer
         self.corpus_digest = corpus.digest
         self.contrast = contrast
-        self.model = ConvGRU(config.model, corpus.tokenizer)
+        self.judged = tuple(judged)
+        self.objectives = torch.nn.ModuleDict({entry.name: entry.module for entry in judged})
+        self.model = MelodyNetwork(config.model, corpus.tokenizer)
         # Wins and comparisons by kind since the last entry in the logs.
         kinds = len(contrast.kinds)
         self.register_buffer("_won_K", torch.zeros(kinds), persistent=False)
@@ -75,16 +92,32 @@ class MelodyTraining(L.LightningModule):
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(seed)
 
-    def training_step(self, batch: tuple[Batch, Comparison], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Step, batch_idx: int) -> Tensor:
         """Loss of one batch; logs it with the accuracy by kind every ``log_every`` steps."""
-        melodies, comparison = batch
+        melodies, comparison, *drawn = batch
+        logs = (self.global_step + 1) % self.config.log_every == 0
+        losses = []
+        if melodies is not None:
+            losses.append(self.config.contrast.weight * self._contrast(melodies, comparison, logs))
+        for entry, seen in zip(self.judged, drawn, strict=True):
+            objective = entry.objective
+            found = shared_scores(self.model, seen.melodies, embeddings=objective.needs_embedding)
+            own = objective(found.score_B, found.embedding_BE, seen.judgements)
+            if logs:
+                self.log(f"train/{entry.name}_loss", own.detach())
+            losses.append(entry.weight * own)
+        loss: Tensor = sum(losses[1:], losses[0])
+        if logs:
+            self._refuse_divergence(loss)
+            self.log("train/loss", loss.detach(), prog_bar=True)
+        return loss
+
+    def _contrast(self, melodies: Batch, comparison: Comparison, logs: bool) -> Tensor:
         result = self.contrast(self._score, melodies, comparison)
         won_K, count_K = self.get_buffer("_won_K"), self.get_buffer("_count_K")
         won_K.index_add_(0, result.kind_N, result.won_N)
         count_K.index_add_(0, result.kind_N, torch.ones_like(result.won_N))
-        if (self.global_step + 1) % self.config.log_every == 0:
-            self._refuse_divergence(result.loss)
-            self.log("train/loss", result.loss.detach(), prog_bar=True)
+        if logs:
             self.log("train/accuracy", won_K.sum() / count_K.sum(), prog_bar=True)
             accuracies = (won_K / count_K).tolist()
             for kind, accuracy in zip(self.contrast.kinds, accuracies, strict=True):
@@ -96,6 +129,10 @@ class MelodyTraining(L.LightningModule):
 
     def _score(self, batch: Batch) -> Scores:
         return shared_scores(self.model, batch)
+
+    def scores_and_embeddings(self, batch: Batch) -> Scores:
+        """Those of a batch on the CPU."""
+        return shared_scores(self.model, batch.to(self.device), embeddings=True)
 
     def _refuse_divergence(self, values: Tensor) -> None:
         if not values.isfinite().all():
@@ -120,8 +157,12 @@ class MelodyTraining(L.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW; linear warm-up, cosine decay to zero at the last step."""
         settings = self.config.optimizer
+        groups: list[dict[str, Any]] = [{"params": list(self.model.parameters())}]
+        if self.judged:
+            # What a rating is made of has priors of its own, where it needs any.
+            groups.append({"params": list(self.objectives.parameters()), "weight_decay": 0.0})
         optimizer = torch.optim.AdamW(
-            self.model.parameters(),
+            groups,
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
             # One pass over all weights. With float16, gradients would be clipped before the fused
@@ -166,6 +207,10 @@ class MelodyTraining(L.LightningModule):
             self.log(f"validation_accuracy/{kind}", by_kind[kind])
         mean = torch.stack(list(by_kind.values())).mean()
         self.log("validation/accuracy", mean, prog_bar=True)
+        for entry in self.judged:
+            for name, value in entry.measure(self.scores_and_embeddings).items():
+                if not math.isnan(value):
+                    self.log(f"validation/{entry.name}_{name}", value)
         if isinstance(self.logger, TensorBoardLogger):
             for name, scores in self._validation_scores.items():
                 self.logger.experiment.add_histogram(
@@ -179,5 +224,5 @@ class MelodyTraining(L.LightningModule):
         checkpoint[LIGHTNING_KEY] = {
             "config": self.config.to_dict(),
             "tokenizer": self.tokenizer.to_dict(),
-            "metrics": {"training": {"corpus": self.corpus_digest}},
+            "metrics": {"training": made_from(self.corpus_digest, self.judged)},
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import sys
 import time
@@ -9,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -20,18 +22,24 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from numpy.typing import NDArray
 
-from seqmelody.batching import OrderedBatches
+from seqmelody.batching import Batch, OrderedBatches
 from seqmelody.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seqmelody.config import TrainConfig
 from seqmelody.corpus import Corpus
 from seqmelody.errors import CheckpointError, CorpusError, SeqmelodyError, UsageError
+from seqmelody.familiarity import statistic_ranges
 from seqmelody.model import MelodyModel
 from seqmelody.objectives import Contrast
 from seqmelody.training.callbacks import PianoRolls, ProgressLines, Throughput
 from seqmelody.training.card import model_card
 from seqmelody.training.data import CorpusData
-from seqmelody.training.module import MelodyTraining
+from seqmelody.training.judged import read_judged
+from seqmelody.training.laplace import fit_posterior
+from seqmelody.training.listeners import learnt_listeners
+from seqmelody.training.module import MelodyTraining, made_from
+from seqmelody.training.sharing import Scores
 from seqmelody.training.stopping import StopAfterStep
+from seqmelody.training.whitening import fit_whitening
 
 QUANTILES = 1001
 RELEASED = "checkpoint"
@@ -62,20 +70,26 @@ def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -
         CorpusError: The corpus cannot be read, or a split of it is empty.
         CheckpointError: There is nothing to resume from, or it belongs to another configuration or
             corpus.
-        UsageError: The run folder holds a run, and ``resume`` is not set.
+        UsageError: The run folder holds a run, and ``resume`` is not set; or what people said of
+            melodies, or the checkpoint to begin from, does not fit.
     """
     out = Path(config.out)
     if not resume and _states(out):
         raise UsageError(f"{out}: holds a run already; go on with --resume, or give another --out")
     corpus = Corpus.open(config.corpus)
-    state = _state_to_resume(out, config, corpus.digest) if resume else None
+    torch.manual_seed(config.seed)
+    judged = read_judged(config, corpus)
+    state = _state_to_resume(out, config, made_from(corpus.digest, judged)) if resume else None
     for split in ("train", "validation"):
         if len(corpus.split(split)) == 0:
             raise CorpusError(f"{config.corpus}: no melodies in its {split} split")
     contrast = Contrast(config.contrast, corpus)
+    # Anew, so that the model's weights do not hinge on what else is learnt.
     torch.manual_seed(config.seed)
-    module = MelodyTraining(config, corpus, contrast)
-    data = CorpusData(config, corpus, contrast)
+    module = MelodyTraining(config, corpus, contrast, judged)
+    if config.init is not None:
+        _begin_from(config.init, module)
+    data = CorpusData(config, corpus, contrast, judged)
     stop = StopAfterStep(config.log_every)
     started = time.monotonic()
     with _quiet():
@@ -85,9 +99,16 @@ def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -
             reason = str(error).splitlines()[0]
             raise UsageError(f"accelerator or devices: {reason}") from error
         if trainer.is_global_zero:
+            for warning in (warning for entry in judged for warning in entry.warnings):
+                sys.stderr.write(f"{warning}\n")
             out.mkdir(parents=True, exist_ok=True)
             (out / "config.yaml").write_text(yaml.safe_dump(config.to_dict(), sort_keys=False))
         with stop.listening(trainer):
+            if state is None:
+                module.eval()
+                for entry in judged:
+                    entry.begin(module.scores_and_embeddings)
+                module.train()
             try:
                 trainer.fit(module, data, ckpt_path=state, weights_only=True)
             except SIGTERMException:
@@ -162,7 +183,35 @@ def _states(out: Path) -> list[Path]:
     return sorted(paths, key=lambda path: int(path.stem.split("=")[1]), reverse=True)
 
 
-def _state_to_resume(out: Path, config: TrainConfig, digest: str) -> Path:
+def _begin_from(checkpoint: str, module: MelodyTraining) -> None:
+    """Gives the model the weights of a checkpoint.
+
+    Raises:
+        CheckpointError: It cannot be read.
+        UsageError: Its model is another one, or reads other tokens.
+    """
+    found = load_checkpoint(checkpoint)
+    if found.tokenizer != module.tokenizer:
+        raise UsageError(
+            f"init {checkpoint}: reads tokenizer {found.tokenizer.fingerprint}, the corpus was "
+            f"written with {module.tokenizer.fingerprint}"
+        )
+    here, there = (dataclasses.asdict(model.config) for model in (module.model, found.model))
+    # What is dropped in training is no part of the weights.
+    differing = [
+        f"{name} {there[name]}"
+        for name in here
+        if here[name] != there[name] and name not in {"dropout", "feature_dropout"}
+    ]
+    if differing:
+        raise UsageError(
+            f"init {checkpoint}: its model has other settings ({', '.join(differing)}); "
+            "set model to the same"
+        )
+    module.model.load_state_dict(found.model.state_dict())
+
+
+def _state_to_resume(out: Path, config: TrainConfig, made_from: Mapping[str, Any]) -> Path:
     """The latest state of a run that can be read."""
     states = _states(out)
     for path in states:
@@ -179,7 +228,13 @@ def _state_to_resume(out: Path, config: TrainConfig, digest: str) -> Path:
                 f"{path}: belongs to a run with other settings ({', '.join(differing)}); "
                 "resume with the same configuration, or give another --out"
             )
-        if found.metrics["training"]["corpus"] != digest:
+        was = found.metrics["training"]
+        if was.get("judgements") != made_from.get("judgements"):
+            raise CheckpointError(
+                f"{path}: belongs to a run that learnt from other judgements; resume with the "
+                "labels and corpora that it was begun with, or give another --out"
+            )
+        if was["corpus"] != made_from["corpus"]:
             raise CheckpointError(
                 f"{path}: belongs to a run on another corpus than {config.corpus}; resume with the "
                 "one it was begun with, or give another --out"
@@ -200,7 +255,28 @@ def _release(
     seconds: float | None,
     folder: Path,
 ) -> Path:
-    model = module.model.cpu().eval()
+    module.cpu().eval()
+    model = module.model
+
+    def alone(batch: Batch) -> Scores:
+        # The other processes have gone.
+        output = model(batch)
+        return Scores(output.score_B, output.embedding_BE)
+
+    listeners, figures = learnt_listeners(config, module.judged, alone)
+    judged = {
+        entry.name: {
+            name.removeprefix(f"validation/{entry.name}_"): round(value, 4)
+            for name, value in measured.items()
+            if name.startswith(f"validation/{entry.name}_")
+        }
+        for entry in module.judged
+    }
+    if "catchy_ece" in figures:
+        # With offset and scale as they are released.
+        judged["catchy"]["ece"] = round(figures["catchy_ece"], 4)
+    if config.contrast.weight > 0:
+        model.head.posterior = fit_posterior(model, corpus, module.contrast, config.seed)
     accuracies = {
         name.removeprefix("validation_accuracy/"): round(value, 4)
         for name, value in measured.items()
@@ -212,13 +288,20 @@ def _release(
         tokenizer=corpus.tokenizer,
         config=config.to_dict(),
         score_quantiles=_score_quantiles(model, corpus),
+        listeners=listeners,
+        statistic_ranges=statistic_ranges(corpus),
+        whitening=fit_whitening(model, corpus, module.contrast, config.seed),
         metrics={
-            "validation": {"mean": round(measured["validation/accuracy"], 4), "kinds": accuracies},
+            "validation": {
+                "mean": round(measured["validation/accuracy"], 4),
+                "kinds": accuracies,
+                **judged,
+            },
             "training": {
                 "seconds": seconds,
                 "threads": torch.get_num_threads(),
                 "torch": torch.__version__,
-                "corpus": corpus.digest,
+                **made_from(corpus.digest, module.judged),
             },
         },
     )
@@ -231,6 +314,7 @@ def _release(
         splits=splits,
         used=min(config.validation_melodies, splits["validation"]),
         accuracies=accuracies,
+        judged=judged,
     )
     return save_checkpoint(folder, checkpoint, card)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, distributed
 
 from seqmelody.batching import Batch
@@ -26,9 +27,11 @@ class Scores:
     Attributes:
         score_B: As the model gave them. Gradients flow into those of this process alone, and are
             so scaled that their mean over the processes is the gradient of the whole batch.
+        embedding_BE: Likewise; ``None`` where they were not asked for.
     """
 
     score_B: Tensor
+    embedding_BE: Tensor | None = None
 
 
 def share_of(length_B: Tensor, rank: int, processes: int) -> Tensor:
@@ -42,15 +45,17 @@ def share_of(length_B: Tensor, rank: int, processes: int) -> Tensor:
     return length_B.argsort(stable=True)[rank::processes]
 
 
-def shared_scores(model: MelodyModel, batch: Batch) -> Scores:
+def shared_scores(model: MelodyModel, batch: Batch, *, embeddings: bool = False) -> Scores:
     """Scores a batch together with the other processes of the run, if there are any.
 
     Args:
         model: The same in all processes.
         batch: The same in all processes.
+        embeddings: Whether the embeddings are wanted as well.
     """
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
-        return Scores(model(batch).score_B)
+        output = model(batch)
+        return Scores(output.score_B, output.embedding_BE if embeddings else None)
     processes = distributed.get_world_size()
     own_S = share_of(batch.length_B, distributed.get_rank(), processes)
     place_S = own_S
@@ -58,10 +63,27 @@ def shared_scores(model: MelodyModel, batch: Batch) -> Scores:
         # Fewer melodies than processes. DistributedDataParallel waits for a gradient of each
         # process, so this one scores some melody, and puts the score where nobody looks.
         own_S, place_S = own_S.new_zeros(1), own_S.new_full((1,), len(batch))
-    score_S = model(batch[own_S]).score_B
-    # All others' scores arrive without their gradients, which stay with the process they belong to.
-    score_B = score_S.new_zeros(len(batch) + 1).index_copy(0, place_S, score_S.detach())
-    distributed.all_reduce(score_B)
+    output = model(batch[own_S])
+    if not embeddings:
+        return Scores(_put_together(output.score_B, place_S, len(batch), processes))
+    # In one exchange, the score in front.
+    both_SE = torch.cat([output.score_B[:, None], output.embedding_BE], dim=1)
+    both_BE = _put_together(both_SE, place_S, len(batch), processes)
+    return Scores(both_BE[:, 0], both_BE[:, 1:])
+
+
+def _put_together(own: Tensor, place_S: Tensor, rows: int, processes: int) -> Tensor:
+    """What all processes found, in the order of the batch.
+
+    Args:
+        own: What this one found, ``(S, ...)``.
+        place_S: Of which rows; the row after the last is nobody's.
+        rows: Of the batch.
+        processes: How many there are.
+    """
+    # All others' results arrive without their gradients, which stay with the process they belong to.
+    whole = own.new_zeros(rows + 1, *own.shape[1:]).index_copy(0, place_S, own.detach())
+    distributed.all_reduce(whole)
     # DistributedDataParallel takes the mean over processes where the sum is due. The value stays.
-    score_S = score_S + (processes - 1) * (score_S - score_S.detach())
-    return Scores(score_B.index_copy(0, place_S, score_S)[:-1])
+    own = own + (processes - 1) * (own - own.detach())
+    return whole.index_copy(0, place_S, own)[:-1]

@@ -1,0 +1,197 @@
+"""``adapt``: a checkpoint gets to know listeners, from a handful of ratings each.
+
+No weight changes. A listener is fitted in closed form on the scores and embeddings that the model
+gives to what was rated; ``seqmelody.listeners`` has the method.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqmelody.checkpoint import (
+    CARD_FILE,
+    CONFIG_FILE,
+    Checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from seqmelody.errors import InputError, UsageError
+from seqmelody.judgements import RatingTable
+from seqmelody.listeners import Listener, Listeners, RatingModel
+from seqmelody.midi import MelodyLine
+from seqmelody.midi.archives import is_archive
+from seqmelody.scorer.scorer import Scorer
+
+HEADING = "## Listeners"
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What came of it.
+
+    Attributes:
+        folder: The new checkpoint.
+        listeners: Those who were fitted, by name.
+        assumed: Whether the checkpoint had seen no rating before, so that all but the listeners'
+            own ratings is assumption.
+        warnings: What is odd about the ratings.
+        failures: Melodies that could not be read; their ratings are left out.
+    """
+
+    folder: Path
+    listeners: dict[str, Listener]
+    assumed: bool
+    warnings: tuple[str, ...]
+    failures: tuple[InputError, ...]
+
+
+def adapt(
+    checkpoint: str | Path,
+    ratings: str | Path,
+    out: str | Path,
+    *,
+    listener: str | None = None,
+    column: str = "score",
+    scale: tuple[float, float] | None = None,
+    line: MelodyLine = MelodyLine(),
+) -> Adapted:
+    """Fits listeners to ratings, and writes a checkpoint that knows them.
+
+    A listener whom the checkpoint knows already is fitted anew, to these ratings alone. Where the
+    checkpoint was trained without ratings, ``RatingModel.assumed`` says what is taken for granted;
+    the first file of ratings decides it, and is best of several listeners.
+
+    Args:
+        checkpoint: Folder, or ``.ckpt`` of a run.
+        ratings: CSV file with ``path``, the column of the rating, and maybe ``rater``. Paths are
+            those of MIDI files, from the file's own folder or else from the working directory on.
+        out: Folder of the new checkpoint; an older one of that name is replaced.
+        listener: Who gave the ratings of the file; or, where it has a column ``rater``, which of
+            them to fit. By default all of them.
+        column: Which column holds the ratings.
+        scale: Lowest and highest rating there can be.
+        line: Which line of a MIDI file is the melody.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read.
+        UsageError: The ratings cannot be read or used, or there is something else at ``out``.
+    """
+    out = Path(out)
+    if out.exists() and not (out / CONFIG_FILE).is_file():
+        raise UsageError(f"{out}: is there, and no checkpoint; give another --out")
+    loaded = load_checkpoint(checkpoint)
+    known = loaded.listeners or Listeners()
+    if scale is None and known.rating is not None and known.rating.low is not None:
+        assert known.rating.high is not None
+        scale = (known.rating.low, known.rating.high)
+    table = RatingTable.read(ratings, column=column, scale=scale)
+    if table.key != "path":
+        raise UsageError(f"{table.path}: needs a column 'path' of MIDI files, and no column 'id'")
+    raters = _raters(table, listener)
+    wanted = np.isin(table.rater, list(raters)) if table.raters else np.ones(len(table), dtype=bool)
+    names = [name for name, here in zip(table.names, wanted, strict=True) if here]
+    value, rater = table.value[wanted], table.rater[wanted]
+    score, embedding, failures = _scored(loaded, table.path, names, line)
+    heard = np.isfinite(score)
+    if not heard.any():
+        raise UsageError(f"{table.path}: none of its melodies can be read ({failures[0]})")
+    model = known.rating
+    if model is None:
+        model = _assumed(loaded, score[heard], embedding[heard], value[heard], scale)
+    fitted = {}
+    for number, name in raters.items():
+        own = heard & (rater == number)
+        if own.any():
+            fitted[name] = model.fit(score[own], embedding[own], value[own])
+    listeners = dataclasses.replace(known, rating=model, listeners={**known.listeners, **fitted})
+    save_checkpoint(
+        out,
+        dataclasses.replace(loaded, listeners=listeners),
+        _card(Path(checkpoint), loaded, listeners),
+    )
+    return Adapted(out, fitted, known.rating is None, table.warnings, failures)
+
+
+def _raters(table: RatingTable, listener: str | None) -> dict[int, str]:
+    """Whom to fit, by number in the table."""
+    if not table.raters:
+        if listener is None:
+            raise UsageError(f"{table.path}: has no column 'rater', so say whose the ratings are")
+        return {-1: listener}
+    if listener is None:
+        return dict(enumerate(table.raters))
+    if listener not in table.raters:
+        raise UsageError(
+            f"{table.path}: has no ratings of {listener!r}, but of {', '.join(table.raters)}"
+        )
+    return {table.raters.index(listener): listener}
+
+
+def _scored(
+    checkpoint: Checkpoint, table: Path, names: list[str], line: MelodyLine
+) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[InputError, ...]]:
+    """Score and embedding for each name, NaN where a file cannot be read; and why."""
+    scorer = Scorer(checkpoint, line=line)
+    unique = list(dict.fromkeys(names))
+    place = {name: number for number, name in enumerate(unique)}
+    beside = [table.parent / name for name in unique]
+    paths = [
+        path if path.is_file() else Path(name) for path, name in zip(beside, unique, strict=True)
+    ]
+    for path in paths:
+        if not path.is_file():
+            raise UsageError(
+                f"{table}: {path}: no such file, neither from {table.parent} nor from here on"
+            )
+        if is_archive(str(path)):
+            raise UsageError(f"{table}: {path}: an archive; unpack it, and name the files in it")
+    score = np.full(len(unique), np.nan)
+    embedding = np.full((len(unique), scorer.embedding_size), np.nan)
+    failures = []
+    for number, (found, vector) in enumerate(scorer.iter_embeddings(paths)):
+        if vector is None:
+            assert found.error is not None
+            failures.append(found.error)
+        else:
+            score[number], embedding[number] = found.score, vector
+    rows = [place[name] for name in names]
+    return score[rows], embedding[rows], tuple(failures)
+
+
+def _assumed(
+    checkpoint: Checkpoint,
+    score: NDArray[np.float64],
+    embedding: NDArray[np.float64],
+    value: NDArray[np.float64],
+    scale: tuple[float, float] | None,
+) -> RatingModel:
+    # Evenly spaced quantiles have about the mean and spread of what they are of.
+    scores = np.asarray(checkpoint.score_quantiles, dtype=np.float64)
+    if scores.size == 0:
+        scores = score
+    model = RatingModel.assumed(float(scores.mean()), float(scores.std()) or 1.0, value, embedding)
+    low, high = (None, None) if scale is None else scale
+    return dataclasses.replace(model, low=low, high=high)
+
+
+def _card(folder: Path, checkpoint: Checkpoint, listeners: Listeners) -> str:
+    """The old card, with a list of the listeners at its end."""
+    try:
+        card = (folder / CARD_FILE).read_text(encoding="utf-8")
+    except OSError:
+        card = f"# {checkpoint.name}\n"
+    card = card.partition(f"\n{HEADING}\n")[0].rstrip()
+    told = "\n".join(
+        f"| {name} | {entry.ratings} |" for name, entry in sorted(listeners.listeners.items())
+    )
+    return (
+        f"{card}\n\n{HEADING}\n"
+        "Fitted by 'seqmelody adapt' or in training, on top of the weights; 'seqmelody score "
+        "--listener NAME' gives their expected ratings.\n\n"
+        f"| Listener | Ratings |\n|---|---|\n{told}\n"
+    )

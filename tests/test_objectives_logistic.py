@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from seqmelody.objectives.logistic import LARGEST_SCALE, LEAST_SCALE, fit_logistic
+
+
+def answers(x: np.ndarray, offset: float, scale: float, seed: int = 0) -> np.ndarray:
+    chance = 1 / (1 + np.exp(-(offset + scale * x)))
+    return (np.random.default_rng(seed).random(len(x)) < chance).astype(float)
+
+
+@pytest.mark.parametrize("unit", [0.01, 1.0, 50.0])
+def test_it_finds_the_line_that_made_the_answers(unit):
+    x = np.random.default_rng(1).normal(3, 2, size=50_000) * unit
+    offset, scale = fit_logistic(x, answers(x, -1.0, 0.7 / unit))
+    assert offset == pytest.approx(-1.0, abs=0.07)
+    assert scale == pytest.approx(0.7 / unit, rel=0.05)
+
+
+def test_without_an_offset_differences_of_scores_decide():
+    x = np.random.default_rng(1).normal(size=20_000)
+    offset, scale = fit_logistic(x, answers(x, 0.0, 1.5), offset=False)
+    assert offset == 0
+    assert scale == pytest.approx(1.5, rel=0.05)
+
+
+def test_what_is_separated_or_against_the_score_or_says_nothing_stays_finite():
+    x = np.linspace(-1, 1, 10)
+    _, separated = fit_logistic(x, (x > 0).astype(float))
+    assert 1 < separated < LARGEST_SCALE
+    _, against = fit_logistic(x, (x < 0).astype(float))
+    assert against == LEAST_SCALE
+    for yes in (np.zeros(10), np.ones(10)):
+        offset, scale = fit_logistic(x, yes)
+        assert np.isfinite([offset, scale]).all()
+        assert (offset > 0) == (yes[0] > 0)
+    offset, scale = fit_logistic(np.ones(8), np.array([1.0] * 6 + [0.0] * 2))
+    assert 1 / (1 + np.exp(-offset)) == pytest.approx(0.75, abs=0.1)

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqmelody.judgements import Ratings
+from seqmelody.objectives import Rating
+from seqmelody.objectives.rating import variance_components, weighed
+
+
+def minimise(objective, score_B: torch.Tensor, said) -> None:
+    """Finds the parameters of least loss."""
+    optimizer = torch.optim.LBFGS(
+        objective.parameters(), max_iter=60, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        total = objective(score_B, None, said)
+        total.backward()
+        return total
+
+    optimizer.step(loss)
+
+
+def ratings(rows, values, raters=None) -> Ratings:
+    names = tuple(f"r{number}" for number in range(max(raters, default=-1) + 1)) if raters else ()
+    who = np.full(len(rows), -1) if raters is None else np.array(raters)
+    return Ratings(np.array(rows), np.array(values, dtype=float), who, names)
+
+
+def simulated(melodies: int, each, within: float, between: float, seed: int = 0):
+    random = np.random.default_rng(seed)
+    row = np.repeat(np.arange(melodies), each)
+    truth = random.normal(scale=between**0.5, size=melodies)
+    return row, truth[row] + random.normal(scale=within**0.5, size=len(row))
+
+
+@pytest.mark.parametrize("each", [4, "unequal"])
+def test_variance_components_are_found(each):
+    counts = np.random.default_rng(3).integers(1, 9, 4000) if each == "unequal" else each
+    row, value = simulated(4000, counts, within=2.0, between=0.5)
+    within, between = variance_components(value, row)
+    assert within == pytest.approx(2.0, rel=0.05)
+    assert between == pytest.approx(0.5, rel=0.1)
+
+
+def test_the_example_of_a_balanced_table():
+    """Mean squares by hand: 3 melodies of 2 ratings; MSW 1, MSB 8, so (8 - 1) / 2 between."""
+    value = np.array([1.0, 3, 3, 3, 5, 7]) - np.array([0, 0, 0, 0, 0, 0])
+    row = np.array([0, 0, 1, 1, 2, 2])
+    within = (1 + 1 + 0 + 0 + 1 + 1) / 3
+    between = 2 * ((2 - 11 / 3) ** 2 + (3 - 11 / 3) ** 2 + (6 - 11 / 3) ** 2) / 2
+    assert variance_components(value, row) == pytest.approx((within, (between - within) / 2))
+
+
+def test_components_that_cannot_be_told_apart():
+    assert variance_components(np.array([1.0, 3.0]), np.array([0, 1])) == (0.0, 2.0)
+    assert variance_components(np.array([1.0, 3.0]), np.array([0, 0])) == (2.0, 0.0)
+    assert variance_components(np.array([1.0]), np.array([0])) == (0.0, 0.0)
+
+
+def test_thirty_raters_count_more_than_three_but_not_ten_times_as_much():
+    row, value = simulated(200, 30, within=2.0, between=0.5)
+    few = (row % 2 == 0) & (np.arange(len(row)) % 30 >= 3)
+    said = weighed(ratings(row[~few], value[~few]), by_rater=False)
+    assert len(said) == 200
+    few_weight, many_weight = said.weight_N[0], said.weight_N[1]
+    assert many_weight / few_weight == pytest.approx((0.5 + 2 / 3) / (0.5 + 2 / 30), rel=0.2)
+    np.testing.assert_allclose(said.value_N[1], value[row == 1].mean())
+
+
+@given(st.integers(0, 1000))
+def test_named_ratings_of_a_melody_count_together_as_its_mean_does(seed):
+    random = np.random.default_rng(seed)
+    row = np.repeat(np.arange(6), random.integers(1, 6, 6))
+    value = random.normal(size=len(row)) + row
+    # Everybody rates once: no rater has an offset of their own worth the name.
+    together = weighed(ratings(row, value), by_rater=False)
+    apart = weighed(ratings(row, value, raters=list(range(len(row)))), by_rater=True)
+    assert len(apart) == len(row)
+    total = np.bincount(apart.item_NM[:, 0], weights=apart.weight_N)
+    count = np.bincount(row)
+    # The ratio of the weights is that of 1 / (tau2 + sigma2 / n) for some variances.
+    inverse = np.polyfit(1 / count, 1 / total, 1) if len(set(count)) > 1 else None
+    if inverse is not None:
+        np.testing.assert_allclose(np.polyval(inverse, 1 / count), 1 / total, rtol=1e-6)
+        assert inverse[0] >= -1e-9
+    assert (together.weight_N > 0).all()
+
+
+def test_the_loss_of_a_score_that_knows_nothing_is_about_a_half():
+    row, value = simulated(500, 4, within=1.0, between=1.0)
+    said = weighed(ratings(row, value), by_rater=False)
+    objective = Rating(said)
+    objective.begin(np.zeros(500), np.zeros((500, 2)), said)
+    batch = said.of(said.item_NM)
+    assert objective(torch.zeros(500), None, batch).item() == pytest.approx(0.5, rel=0.1)
+    knows = torch.from_numpy(said.value_N).float()
+    objective.begin(said.value_N, np.zeros((500, 2)), said)
+    assert objective(knows, None, batch).item() < 1e-6
+    assert objective.measure(knows, None, batch)["spearman"] == pytest.approx(1.0)
+    assert objective.measure(knows, None, batch)["rmse"] == pytest.approx(0, abs=1e-3)
+
+
+def test_it_begins_with_the_line_through_the_scores_and_units_do_not_matter():
+    row, value = simulated(300, 3, within=0.2, between=1.0)
+    score = np.random.default_rng(0).normal(5, 3, size=300)
+    value = value * 0.1 + (40 + 2 * score)[row]
+    said = weighed(ratings(row, value), by_rater=False)
+    objective = Rating(said)
+    objective.begin(score, np.zeros((300, 1)), said)
+    offset, scale = objective.line
+    assert scale == pytest.approx(2.0, rel=0.02)
+    assert offset == pytest.approx(40, rel=0.02)
+
+
+def test_a_score_against_the_ratings_begins_with_a_small_scale_above_nothing():
+    row, value = simulated(50, 2, within=0.1, between=1.0)
+    said = weighed(ratings(row, value), by_rater=False)
+    objective = Rating(said)
+    objective.begin(-said.value_N, np.zeros((50, 1)), said)
+    assert 0 < objective.line[1] < 0.2
+    for constant in (np.zeros(50), np.ones(50)):
+        objective.begin(constant, np.zeros((50, 1)), said)
+        assert np.isfinite(objective.line).all()
+
+
+def test_equal_ratings_are_no_division_by_nothing():
+    said = weighed(ratings([0, 0, 1], [4, 4, 4]), by_rater=False)
+    objective = Rating(said)
+    objective.begin(np.array([1.0, 2.0]), np.zeros((2, 1)), said)
+    loss = objective(torch.tensor([1.0, 2.0]), None, said.of(said.item_NM))
+    assert torch.isfinite(loss)
+
+
+def test_raters_offsets_are_no_noise():
+    """Raters who agree but for a constant each make a melody's ratings worth more."""
+    random = np.random.default_rng(0)
+    row, rater = np.divmod(np.arange(400), 8)
+    truth = random.normal(size=50)
+    value = truth[row] + 3.0 * rater + random.normal(scale=0.1, size=400)
+    named = weighed(ratings(row, value, raters=rater.tolist()), by_rater=True)
+    plain = weighed(ratings(row, value), by_rater=False)
+    assert named.weight_N.sum() > plain.weight_N.sum() * 1.3
+
+
+def test_effects_of_raters_are_learnt_and_the_consensus_is_left_alone():
+    random = np.random.default_rng(0)
+    row, rater = np.divmod(np.arange(600), 6)
+    score = random.normal(size=100)
+    offset = np.array([-1.5, -0.5, 0, 0, 0.5, 1.5])
+    value = 4 + score[row] + offset[rater] + random.normal(scale=0.2, size=600)
+    said = weighed(ratings(row, value, raters=rater.tolist()), by_rater=True)
+    torch.manual_seed(0)
+    objective = Rating(said, raters=6)
+    assert not objective.needs_embedding
+    objective.begin(score, np.zeros((100, 1)), said)
+    batch, score_B = said.of(said.item_NM), torch.from_numpy(score).float()
+    minimise(objective, score_B, batch)
+    found = objective.effects.offset_R.detach().numpy() * objective.sd
+    np.testing.assert_allclose(found - found.mean(), offset, atol=0.15)
+    assert objective.line[1] == pytest.approx(1.0, abs=0.1)
+    assert objective.measure(score_B, None, batch)["rmse"] < 0.4
