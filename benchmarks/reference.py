@@ -23,12 +23,14 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from seqmelody.batching import Batch
 from seqmelody.config import ModelConfig
 from seqmelody.model import ModelOutput
+from seqmelody.model.repetition import RUNS, repetition
 from seqmelody.tokens import Tokenizer
 
 LARGEST_INTERVAL = 24
 LARGEST_HEIGHT = 36
 METRES = (96, 72)
 BINS_PER_OCTAVE = 4
+LONGEST_AGO = 126
 LAYERS = 3
 ATTENTION_HEADS = 4
 LONGEST = 4096
@@ -47,6 +49,8 @@ def feature_sizes(tokenizer: Tokenizer) -> list[int]:
         bins,
         *METRES,
         *METRES,
+        *[len(RUNS) + 1] * 4,
+        LONGEST_AGO + 2,
     ]
 
 
@@ -74,8 +78,23 @@ def features(batch: Batch) -> Tensor:
         bin_BL,
         *(onset_BL % metre for metre in METRES),
         *(until_BL % metre for metre in METRES),
+        *repeated(interval_BL, lasting_BL, onset_BL, mask_BL),
     ]
     return torch.stack(described, dim=-1) * mask_BL.unsqueeze(-1)
+
+
+def repeated(
+    interval_BL: Tensor, lasting_BL: Tensor, onset_BL: Tensor, mask_BL: Tensor
+) -> list[Tensor]:
+    """What is heard again, found as the package finds it: there is no plain way to do it."""
+    known_BL = mask_BL & (torch.arange(mask_BL.shape[1]) > 0)
+    both_BL = interval_BL * (1 + int(lasting_BL.max())) + lasting_BL
+    melodic, full = repetition(interval_BL, known_BL), repetition(both_BL, known_BL)
+    before_BL = onset_BL.gather(1, full.earlier_BL.clamp(min=0))
+    ago_BL = torch.clamp(onset_BL // 24 - before_BL // 24, max=LONGEST_AGO) + 1
+    ago_BL = torch.where(full.earlier_BL < 0, 0, ago_BL)
+    ends, begins = (melodic.ending_BL, full.ending_BL), (melodic.beginning_BL, full.beginning_BL)
+    return [ends[0], begins[0], ends[1], begins[1], ago_BL]
 
 
 class PlainFeatures(nn.Module):

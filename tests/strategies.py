@@ -130,7 +130,7 @@ train_configs = st.builds(
     ),
     preference=_rated(PreferenceConfig),
     catchy=_rated(CatchyConfig, column=_text),
-    init=st.none() | _text,
+    init=st.none() | _text.map("runs/{}".format),
     optimizer=st.builds(
         OptimizerConfig,
         learning_rate=st.floats(1e-7, 1),
