@@ -52,9 +52,9 @@ BENCHMARKS: dict[str, tuple[Callable[[Setting], Iterator[Row]], str]] = {
     "scaling": (scaling.run, "time for more melodies, and for longer ones"),
     "gpu": (gpu.run, "training and inference on a CUDA device, where there is one"),
     "memory": (memory.run, "peak memory for more melodies; takes minutes to an hour"),
-    "accuracy": (quality.accuracy, "of the shipped checkpoint, on the test split"),
     "consistency": (quality.consistency, "of scores and corpora, however they are computed"),
     "limits": (quality.limits, "what the model card warns of"),
+    "listeners": (quality.listeners, "what knowing a simulated listener brings"),
     "melody-line": (melody_line.run, "note F1 of the melody found in chorales, quartets, piano"),
 }
 """By name: what measures it, and what it is."""
@@ -62,7 +62,7 @@ BENCHMARKS: dict[str, tuple[Callable[[Setting], Iterator[Row]], str]] = {
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
-ASKED_FOR = ("memory", "accuracy", "consistency", "limits", "melody-line")
+ASKED_FOR = ("memory", "consistency", "limits", "listeners", "melody-line")
 """Run only by name."""
 
 

@@ -143,7 +143,8 @@ class RatingConfig:
     taste_rank: int = 0
     """Directions in the space of embeddings in which raters may differ; needs raters."""
     leave_out: str | None = None
-    """COLUMN=VALUE of that corpus: rows that are neither trained on nor chosen by, to test on."""
+    """COLUMN=VALUE of that corpus: rows that, with their near-duplicates, are neither trained on nor
+    chosen by, to test on; its test split is then trained on."""
 
     def __post_init__(self) -> None:
         _check_judged("rating", self)
@@ -170,7 +171,8 @@ class PreferenceConfig:
     taste_rank: int = 0
     """Directions in the space of embeddings in which raters may differ; needs raters."""
     leave_out: str | None = None
-    """COLUMN=VALUE of that corpus: rows that are neither trained on nor chosen by, to test on."""
+    """COLUMN=VALUE of that corpus: rows that, with their near-duplicates, are neither trained on nor
+    chosen by, to test on; its test split is then trained on."""
 
     def __post_init__(self) -> None:
         _check_judged("preference", self)
@@ -197,7 +199,8 @@ class CatchyConfig:
     taste_rank: int = 0
     """Directions in the space of embeddings in which raters may differ; needs raters."""
     leave_out: str | None = None
-    """COLUMN=VALUE of that corpus: rows that are neither trained on nor chosen by, to test on."""
+    """COLUMN=VALUE of that corpus: rows that, with their near-duplicates, are neither trained on nor
+    chosen by, to test on; its test split is then trained on."""
 
     def __post_init__(self) -> None:
         _check_judged("catchy", self)

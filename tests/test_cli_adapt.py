@@ -82,7 +82,7 @@ def test_what_cannot_be_read_is_one_line_and_an_exit_code(adapted, tune_folder, 
     code, out, err = adapted()
     assert (code, out) == (2, "")
     assert err.startswith("seqmelody: error: ")
-    assert "has no column 'rater', so say whose the ratings are" in err
+    assert "names no rater, so say whose the ratings are" in err
     (tmp_path / "broken.mid").write_bytes(b"not music")
     rows = [(tune_folder / "freude.mid", 3), (tmp_path / "broken.mid", 4)]
     code, out, err = adapted("--listener", "me", rows=rows)

@@ -7,7 +7,7 @@ from stand_ins import By, mean_pitch
 
 from seqmelody.errors import CorpusError
 from seqmelody.evaluation.intervals import rank_correlation
-from seqmelody.evaluation.ratings import follow, ratings_task, stimuli_of
+from seqmelody.evaluation.ratings import Stimuli, follow, ratings_task, stimuli_of
 from seqmelody.judgements import Ratings
 
 
@@ -101,3 +101,38 @@ def test_ratings_are_put_together(essen_corpus, tmp_path):
     with pytest.raises(CorpusError, match="no column 'system'"):
         stimuli_of(corpus, ratings, "system")
     assert stimuli_of(corpus, ratings).names() == []
+
+
+def test_a_figure_lies_in_its_interval_where_a_draw_may_lack_a_system():
+    """Six systems that are one group each: most draws lack some of them."""
+    mean = np.tile(np.arange(5.0), 6)
+    score = np.tile([0.0, 1.0, 2.0, 4.0, 3.0], 6)
+    systems = np.repeat(list("abcdef"), 5)
+    rated = Stimuli(
+        rows=np.arange(30),
+        mean=mean,
+        raters=np.full(30, 3),
+        variance=1.0,
+        groups=np.repeat(np.arange(6), 5),
+        systems=systems,
+    )
+    within = follow(score, rated).within
+    assert within.value == pytest.approx(0.9)
+    assert within.low <= within.value + 1e-9 <= within.high + 2e-9
+
+
+def test_predictions_of_folds_are_compared_within_each():
+    """Each fold is ordered rightly, on a mean that is high where the fold's ratings are low."""
+    mean = np.array([1.0, 2.0, 3.0, 11.0, 12.0, 13.0])
+    predicted = np.array([101.0, 102.0, 103.0, 1.0, 2.0, 3.0])
+    fold = np.array([0, 0, 0, 1, 1, 1])
+    rated = Stimuli(
+        rows=np.arange(6),
+        mean=mean,
+        raters=np.full(6, 3),
+        variance=1.0,
+        groups=np.arange(6),
+        systems=np.array([""] * 6),
+    )
+    assert follow(predicted, rated, fold).overall.value == pytest.approx(1)
+    assert follow(predicted, rated).overall.value < 0

@@ -54,7 +54,7 @@ def test_what_is_predicted_was_not_learnt(essen_corpus):
     rated = stimuli(random.normal(size=60), SYSTEMS)
     names = ByVectors(lambda melodies: np.eye(len(melodies)))
     result = learn(names, essen_corpus, rated)
-    assert result.folds.low < 0.1
+    assert abs(result.folds.value) < 0.15
     # Of near-duplicates that share a vector and a rating, one would tell the other.
     twins = stimuli(
         np.repeat(random.normal(size=30), 2), ["a", "b"] * 30, groups=np.repeat(np.arange(30), 2)

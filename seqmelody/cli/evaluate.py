@@ -54,6 +54,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the table; 1 if a method failed, or something of a suite was missing."""
+    from pathlib import Path
+
+    from seqmelody.errors import UsageError
+
+    for file in (args.json, args.csv, args.html):
+        # Hours later would be late.
+        if file is not None and not Path(file).absolute().parent.is_dir():
+            raise UsageError(f"{file}: its folder does not exist")
+        if file is not None and Path(file).is_dir():
+            raise UsageError(f"{file}: is a folder")
     if args.suite is not None:
         if args.checkpoint is not None or args.against:
             args.wrong_usage("--suite says itself what is measured: no CHECKPOINT, no --against")
@@ -100,15 +110,9 @@ def _run_checkpoint(args: argparse.Namespace) -> int:
 def _run_suite(args: argparse.Namespace) -> int:
     import json
     import sys
-    from pathlib import Path
 
-    from seqmelody.errors import UsageError
     from seqmelody.evaluation.suite import Suite
 
-    for file in (args.json, args.csv, args.html):
-        # Hours later would be late.
-        if file is not None and not Path(file).absolute().parent.is_dir():
-            raise UsageError(f"{file}: its folder does not exist")
     suite = Suite.read(args.suite)  # before torch is imported
 
     from seqmelody.evaluation.page import page

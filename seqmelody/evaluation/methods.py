@@ -193,6 +193,14 @@ def trained_on(method: AnyMethod) -> str | None:
     return training.get("corpus") if isinstance(training, Mapping) else None
 
 
+def judged_on(method: AnyMethod) -> frozenset[str]:
+    """Digests of the corpora that a method was taught people's judgements of."""
+    checkpoint = _checkpoint_of(method)
+    training = checkpoint.metrics.get("training") if checkpoint is not None else None
+    corpora = training.get("judged_corpora") if isinstance(training, Mapping) else None
+    return frozenset(corpora.values()) if isinstance(corpora, Mapping) else frozenset()
+
+
 def kinds_trained_on(method: AnyMethod) -> tuple[str, ...]:
     """Kinds of corruption that a method's training used.
 

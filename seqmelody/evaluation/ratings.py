@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -129,40 +130,76 @@ def ratings_task(method: Method, corpus: Corpus, stimuli: Stimuli) -> RatingsRes
     return follow(method.scores(corpus.token_batch(stimuli.rows)), stimuli)
 
 
-def follow(scores: NDArray[np.float64], stimuli: Stimuli) -> RatingsResult:
+def follow(
+    scores: NDArray[np.float64], stimuli: Stimuli, folds: NDArray[np.int64] | None = None
+) -> RatingsResult:
     """How scores follow the mean ratings.
 
     Args:
         scores: One for each stimulus, ``(stimuli,)``, or several that come from repeating the same
             thing, ``(repeats, stimuli)``: the mean of their correlations is the figure.
         stimuli: What people said.
+        folds: Which fold predicted each, as ``scores``; the figure over all stimuli is then the mean
+            of those of the folds. Predictions of different folds lean on different means, so that
+            put together a score that knows nothing would seem to follow backwards.
     """
     repeats = np.atleast_2d(scores)
     members = {name: np.flatnonzero(stimuli.systems == name) for name in stimuli.names()}
 
     def over(places: NDArray[np.int64]) -> Statistic:
-        each = [
-            rank_correlation_statistic(score[places], stimuli.mean[places]) for score in repeats
-        ]
-        return lambda weight_DN: np.mean([one(weight_DN[:, places]) for one in each], axis=0)
+        each = [_on(places, score, stimuli.mean) for score in repeats]
+        return lambda weight_DN: np.mean([one(weight_DN) for one in each], axis=0)
 
     by_system = {name: over(places) for name, places in members.items()}
 
-    def within(weight_DN: NDArray[np.float64]) -> NDArray[np.float64]:
-        found_SD = np.array([statistic(weight_DN) for statistic in by_system.values()])
-        # A score that is the same for all melodies of a system tells nothing of them: that is 0.
-        mean_D: NDArray[np.float64] = np.nan_to_num(found_SD).mean(axis=0)
-        return mean_D
+    def over_folds(fold: NDArray[np.int64], score: NDArray[np.float64]) -> list[Statistic]:
+        each = [np.flatnonzero(fold == number) for number in np.unique(fold)]
+        return [_on(places, score, stimuli.mean) for places in each]
+
+    overall = over(np.arange(len(stimuli)))
+    if folds is not None:
+        parts = zip(np.atleast_2d(folds), repeats, strict=True)
+        overall = _mean_of([one for fold, score in parts for one in over_folds(fold, score)])
 
     nothing = Estimate(np.nan, np.nan, np.nan)
     return RatingsResult(
-        overall=bootstrap(over(np.arange(len(stimuli))), stimuli.groups),
-        within=bootstrap(within, stimuli.groups) if members else nothing,
+        overall=bootstrap(overall, stimuli.groups),
+        within=bootstrap(_mean_of(list(by_system.values())), stimuli.groups)
+        if members
+        else nothing,
         by_system={
             name: bootstrap(statistic, stimuli.groups) for name, statistic in by_system.items()
         },
         stimuli=len(stimuli),
     )
+
+
+def _on(places: NDArray[np.int64], a: NDArray[np.float64], b: NDArray[np.float64]) -> Statistic:
+    """Rank correlation over some of the stimuli."""
+    statistic = rank_correlation_statistic(a[places], b[places])
+    return lambda weight_DN: statistic(weight_DN[:, places])
+
+
+def _mean_of(statistics: Sequence[Statistic]) -> Statistic:
+    """Mean of figures of parts of the stimuli, of those that a draw knows.
+
+    A score that is the same for all stimuli of a part tells nothing of them: that is 0 in each draw.
+    """
+
+    def mean(weight_DN: NDArray[np.float64]) -> NDArray[np.float64]:
+        once = np.ones((1, weight_DN.shape[1]))
+        found_PD = np.array(
+            [
+                np.zeros(len(weight_DN)) if np.isnan(statistic(once)) else statistic(weight_DN)
+                for statistic in statistics
+            ]
+        )
+        known_PD = ~np.isnan(found_PD)
+        total_D = np.where(known_PD, found_PD, 0.0).sum(0)
+        count_D = known_PD.sum(0)
+        return np.where(count_D > 0, total_D / np.maximum(count_D, 1), np.nan)
+
+    return mean
 
 
 def stimuli_of(corpus: Corpus, ratings: Ratings, system_column: str | None = None) -> Stimuli:

@@ -27,6 +27,7 @@ from seqmelody.evaluation.methods import (
     CheckpointMethod,
     Remembered,
     check_tokenizer,
+    judged_on,
     kinds_trained_on,
     method,
     names_of,
@@ -266,7 +267,7 @@ class _Run:
         bar: tqdm[NoReturn],
     ) -> Section:
         rows = []
-        trained_here = []
+        trained_here, taught_here = [], []
         for name, each in self.methods.items():
             bar.set_postfix_str(f"{name}: {title.partition(',')[0].lower()}")
             if isinstance(each, str):
@@ -281,11 +282,18 @@ class _Run:
                     rows.append(Row(name, error=reason(error)))
                 if trained_on(each) == corpus.digest:
                     trained_here.append(name)
+                if corpus.digest in judged_on(each):
+                    taught_here.append(name)
             bar.update()
         if isinstance(task, CorruptionConfig):
             note += self._kinds_not_trained_on()
         if trained_here:
             note += f" Trained on the training split of this corpus: {', '.join(trained_here)}."
+        if taught_here:
+            note += (
+                f" Taught by people's judgements of this corpus: {', '.join(taught_here)}; only what "
+                "it left out is a test of it."
+            )
         kind = next(name for name, config in TASKS.items() if isinstance(task, config))
         return Section(kind, title, note, tuple(rows), asdict(task))
 

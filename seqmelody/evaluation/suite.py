@@ -166,6 +166,8 @@ class Suite:
     def _of(cls, stored: Any) -> Suite:
         _check_keys(cls, stored, "the suite")
         methods, corpora = stored["methods"], stored["corpora"]
+        if not isinstance(stored.get("learn_from") or "", str):
+            raise UsageError("learn_from: the name of a corpus")
         if not isinstance(methods, list) or not methods or not _texts(methods):
             raise UsageError("methods: a list of checkpoints and baselines")
         if len(set(methods)) < len(methods):
@@ -221,7 +223,7 @@ class Suite:
 
 
 def _task(values: Any, where: str) -> TaskConfig:
-    if not isinstance(values, dict) or values.get("task") not in TASKS:
+    if not isinstance(values, dict) or str(values.get("task")) not in TASKS:
         raise UsageError(f"{where}: needs 'task', one of {', '.join(TASKS)}")
     config = TASKS[values["task"]]
     settings = {key: value for key, value in values.items() if key != "task"}

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from seqmelody.corpus import Corpus
 from seqmelody.errors import CorpusError, SeqmelodyError
-from seqmelody.evaluation.intervals import Estimate, rank_correlation
+from seqmelody.evaluation.intervals import Estimate
 from seqmelody.evaluation.methods import Method, Remembered, VectorMethod
 from seqmelody.evaluation.ratings import Stimuli, follow
 from seqmelody.evaluation.suite import REGRESSIONS
@@ -77,8 +77,8 @@ def supervised_task(
 ) -> SupervisedResult:
     """Predicts each stimulus from others.
 
-    How strong to regularise is chosen by folds within what is learnt from: near-duplicates are in
-    one of them, and when whole systems are left out, so are the systems.
+    How strong to regularise is chosen by folds within what is learnt from: of near-duplicates, or of
+    systems where whole systems are left out.
 
     Args:
         method: Its vectors are learnt from; its score alone where it has none.
@@ -109,16 +109,19 @@ def supervised_task(
     vectors = remembered.vectors(corpus.token_batch(stimuli.rows))
     systems = stimuli.names() if len(stimuli.names()) >= 3 else []
     predicted = np.zeros((seeds, len(stimuli)))
+    fold = np.zeros((seeds, len(stimuli)), dtype=np.int64)
     unseen = np.full(len(stimuli), np.nan)
     with tqdm(
         total=seeds * FOLDS + len(systems), desc=regression, leave=False, disable=not progress
     ) as bar:
         for seed in range(seeds):
             folds = GroupKFold(FOLDS, shuffle=True, random_state=seed)
-            for learnt, left in folds.split(vectors, groups=stimuli.groups):
+            for number, (learnt, left) in enumerate(folds.split(vectors, groups=stimuli.groups)):
                 model = _search(regression, seed, FOLDS)
                 model.fit(vectors[learnt], stimuli.mean[learnt], groups=stimuli.groups[learnt])
-                predicted[seed, left] = model.predict(vectors[left])
+                # Without the mean of what was learnt from, which is low where the fold is high.
+                predicted[seed, left] = model.predict(vectors[left]) - stimuli.mean[learnt].mean()
+                fold[seed, left] = number
                 bar.update()
         for learnt, left in _systems_left_out(stimuli, systems):
             inner = np.unique(stimuli.systems[learnt]).size
@@ -128,13 +131,16 @@ def supervised_task(
             bar.update()
     about = np.ones(len(stimuli), dtype=bool) if reported is None else reported
     told = stimuli[about]
-    found = follow(predicted[:, about], told)
+    found = follow(predicted[:, about], told, fold[:, about])
     known = ~np.isnan(unseen[about])
     left_out = follow(unseen[about][known], told[known]) if known.any() else None
     return SupervisedResult(
         folds=found.overall,
         folds_within=found.within,
-        by_seed=tuple(rank_correlation(row[about], told.mean) for row in predicted),
+        by_seed=tuple(
+            follow(row[about], told, each[about]).overall.value
+            for row, each in zip(predicted, fold, strict=True)
+        ),
         left_out=Estimate(np.nan, np.nan, np.nan) if left_out is None else left_out.within,
         by_system={} if left_out is None else left_out.by_system,
         stimuli=len(told),

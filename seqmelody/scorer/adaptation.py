@@ -101,6 +101,8 @@ def adapt(
     if not heard.any():
         raise UsageError(f"{table.path}: none of its melodies can be read ({failures[0]})")
     model = known.rating
+    if model is not None and scale is not None and model.low is None:
+        model = dataclasses.replace(model, low=scale[0], high=scale[1])
     if model is None:
         model = _assumed(loaded, score[heard], embedding[heard], value[heard], scale)
     fitted = {}
@@ -114,14 +116,18 @@ def adapt(
         dataclasses.replace(loaded, listeners=listeners),
         _card(Path(checkpoint), loaded, listeners),
     )
-    return Adapted(out, fitted, known.rating is None, table.warnings, failures)
+    warnings = table.warnings
+    nameless = int((table.rater < 0).sum()) if table.raters else 0
+    if nameless:
+        warnings += (f"{nameless} ratings without a rater are left out",)
+    return Adapted(out, fitted, known.rating is None, warnings, failures)
 
 
 def _raters(table: RatingTable, listener: str | None) -> dict[int, str]:
     """Whom to fit, by number in the table."""
     if not table.raters:
         if listener is None:
-            raise UsageError(f"{table.path}: has no column 'rater', so say whose the ratings are")
+            raise UsageError(f"{table.path}: names no rater, so say whose the ratings are")
         return {-1: listener}
     if listener is None:
         return dict(enumerate(table.raters))
@@ -182,7 +188,7 @@ def _assumed(
 def _card(folder: Path, checkpoint: Checkpoint, listeners: Listeners) -> str:
     """The old card, with a list of the listeners at its end."""
     try:
-        card = (folder / CARD_FILE).read_text(encoding="utf-8")
+        card = (folder / CARD_FILE).read_text(encoding="utf-8", errors="replace")
     except OSError:
         card = f"# {checkpoint.name}\n"
     card = card.partition(f"\n{HEADING}\n")[0].rstrip()

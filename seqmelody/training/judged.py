@@ -166,7 +166,11 @@ def _read(
 ) -> Judged:
     corpus = Corpus.open(config.corpus, tokenizer=like.tokenizer)
     out = _left_out(corpus, config.leave_out)
-    splits = [np.setdiff1d(corpus.split(name), out) for name in ("train", "validation")]
+    train_rows = corpus.split("train")
+    if config.leave_out is not None:
+        # What is left out is the test; the corpus' own test split is then free to learn from.
+        train_rows = np.union1d(train_rows, corpus.split("test"))
+    splits = [np.setdiff1d(rows, out) for rows in (train_rows, corpus.split("validation"))]
     said: Ratings | Preferences
     objective: type[Rating | Preference | Catchy]
     ratings, by_rater = None, config.raters
@@ -213,7 +217,7 @@ def _read(
 
 
 def _left_out(corpus: Corpus, leave_out: str | None) -> NDArray[np.int64]:
-    """The rows that ``COLUMN=VALUE`` names.
+    """The rows that ``COLUMN=VALUE`` names, and their near-duplicates.
 
     Raises:
         CorpusError: The corpus has no such column.
@@ -232,7 +236,8 @@ def _left_out(corpus: Corpus, leave_out: str | None) -> NDArray[np.int64]:
         here = np.array([str(entry) == value for entry in entries], dtype=bool)
     if not here.any():
         raise UsageError(f"leave_out {leave_out}: no row of {corpus.folder} has that value")
-    return np.flatnonzero(here)
+    group = np.asarray(corpus.column("group"))
+    return np.flatnonzero(np.isin(group, group[here]))
 
 
 def _require_yes_or_no(said: Ratings, config: CatchyConfig) -> None:

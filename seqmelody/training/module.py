@@ -32,8 +32,13 @@ from seqmelody.training.sharing import Scores, shared_scores
 
 def made_from(corpus_digest: str, judged: Sequence[Judged]) -> dict[str, Any]:
     """Tells the data of a run from others: what it may be resumed with."""
-    digests = {entry.name: entry.digest for entry in judged}
-    return {"corpus": corpus_digest, **({"judgements": digests} if digests else {})}
+    if not judged:
+        return {"corpus": corpus_digest}
+    return {
+        "corpus": corpus_digest,
+        "judgements": {entry.name: entry.digest for entry in judged},
+        "judged_corpora": {entry.name: entry.corpus.digest for entry in judged},
+    }
 
 
 class MelodyTraining(L.LightningModule):

@@ -87,7 +87,7 @@ def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -
     # Anew, so that the model's weights do not hinge on what else is learnt.
     torch.manual_seed(config.seed)
     module = MelodyTraining(config, corpus, contrast, judged)
-    if config.init is not None:
+    if config.init is not None and state is None:
         _begin_from(config.init, module)
     data = CorpusData(config, corpus, contrast, judged)
     stop = StopAfterStep(config.log_every)
