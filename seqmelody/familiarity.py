@@ -115,6 +115,10 @@ class Familiarity:
         name, unit = COMPARED[self._names[statistic]]
         low, high = self._low_S[statistic], self._high_S[statistic]
         return (
-            f"unlike the training melodies: {name} {value:.3g}{unit} (theirs: {low:.3g} to "
-            f"{high:.3g})"
+            f"unlike the training melodies: {name} {_short(value)}{unit} (theirs: {_short(low)} to "
+            f"{_short(high)})"
         )
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

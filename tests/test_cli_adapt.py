@@ -91,6 +91,29 @@ def test_what_cannot_be_read_is_one_line_and_an_exit_code(adapted, tune_folder, 
     assert out.startswith("me: 1 rating\n")
 
 
+def test_a_missing_file_is_left_out_and_told(adapted, tune_folder, tmp_path):
+    rows = [(tune_folder / "freude.mid", 3), (tmp_path / "gone.mid", 4)]
+    code, out, err = adapted("--listener", "me", rows=rows)
+    assert code == 1
+    assert "gone.mid: no such file" in err
+    assert out.startswith("me: 1 rating\n")
+
+
+def test_ratings_without_a_rater_are_told(adapted, tune_folder):
+    rows = [(tune_folder / "freude.mid", 3, "ann"), (tune_folder / "greensleeves.mid", 4, "")]
+    code, out, err = adapted(header="path,score,rater", rows=rows)
+    assert code == 0
+    assert out.startswith("ann: 1 rating\n")
+    assert "1 ratings without a rater are left out" in err
+
+
+@pytest.mark.parametrize("scale", [("5", "1"), ("nan", "5"), ("1", "inf"), ("3", "3")])
+def test_a_scale_that_is_none_is_refused(adapted, scale):
+    code, _, err = adapted("--listener", "me", "--scale", *scale)
+    assert code == 2
+    assert "the scale must be two rising numbers" in err
+
+
 def test_a_checkpoint_that_is_not_there_is_exit_code_3(tmp_path, capsys):
     arguments = ["adapt", str(tmp_path / "none"), "ratings.csv", "--out", "mine"]
     assert main([*arguments, "--listener", "me"]) == 3

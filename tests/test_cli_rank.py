@@ -92,6 +92,14 @@ def test_top_threshold_and_percentile_cut(rank, candidates, ranked, checkpoint_f
     assert "score too low" in err
 
 
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_nothing_kept_is_no_failure(rank, tune_folder, form):
+    code, out, err = rank(tune_folder, "--threshold", "1e9", "--format", form)
+    assert code == 0
+    assert "freude" not in out
+    assert "kept 0 of 5 melodies (5 score too low)" in err
+
+
 def test_nothing_failed_is_exit_code_0(rank, tune_folder):
     code, out, err = rank(tune_folder, "--format", "json")
     assert (code, len(rows_of(out))) == (0, len(TUNES))

@@ -74,6 +74,8 @@ def one(**settings):
         ({"tasks": {}}, "tasks: a list of tables"),
         ({"ratings": ["a"]}, "ratings: a table of settings for each name"),
         ({"learn_from": "essen"}, "learn_from: no 'essen'; there are songs"),
+        ({"learn_from": ["songs"]}, "learn_from: the name of a corpus"),
+        ({"tasks": [{"task": ["stability"]}]}, "needs 'task', one of"),
         (one(task="swimming"), r"tasks\[0\]: needs 'task', one of corruption, ratings"),
         ({"tasks": ["stability"]}, r"tasks\[0\]: needs 'task'"),
         (one(task="stability"), r"tasks\[0\] \(stability\): key 'corpus' is missing"),

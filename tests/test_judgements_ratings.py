@@ -165,3 +165,8 @@ def test_every_rating_is_read_or_told_of(tmp_path_factory, tune_corpus, rows):
     found = Ratings.read(path, tune_corpus)
     who = [found.raters[number] for number in found.rater]
     assert list(zip(ids(tune_corpus, found), found.value, who, strict=True)) == there
+
+
+def test_a_huge_number_is_refused_with_its_row(read):
+    with pytest.raises(UsageError, match=r"score 1e300 is beyond 1,000,000, in row 3"):
+        read("id,score\nfreude,3\nnew-britain,1e300\n")

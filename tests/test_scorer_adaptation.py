@@ -123,7 +123,7 @@ def test_a_scale_that_is_known_is_kept_to(checkpoint_folder, rated, tmp_path):
     [
         ("path,score", [("midi/freude.mid", 3)], None, "names no rater, so say whose"),
         ("id,score", [("freude", 3)], "me", "needs a column 'path'"),
-        ("path,score", [("midi/gone.mid", 3)], "me", r"gone\.mid: no such file, neither from"),
+        ("path,score", [("midi/gone.mid", 3)], "me", r"gone\.mid: no such file, neither in"),
         ("path,score", [("midi/freude.mid", "good")], "me", "score 'good' is no number, in row 2"),
     ],
 )

@@ -35,7 +35,7 @@ better.
 
   seqmelody rank candidates/ --top 20 --distinct --copy-to best/
   seqmelody rank candidates.zip --percentile 50 --format json > kept.jsonl
-  seqmelody rank candidates/ --distinct 0.7 --threshold 15
+  seqmelody rank candidates/ --distinct 0.7 --threshold 5
 
 Rows and exit codes are those of 'seqmelody score'; files that cannot be read come last. A line on
 standard error says how many were kept, and why the others were not."""
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lowest = parser.add_mutually_exclusive_group()
     lowest.add_argument(
         "--threshold",
-        type=_number(float, -math.inf, math.inf),
+        type=_number(float, -sys.float_info.max, sys.float_info.max),
         metavar="SCORE",
         help="only what scores this or higher",
     )

@@ -215,6 +215,7 @@ def _write_table(rows: Iterator[dict[str, Any]], columns: tuple[str, ...]) -> No
             headers=["path", *shown, "remarks"],
             floatfmt=("", *(_FORMATS.get(name, "") for name in shown), ""),
             missingval="-",
-            disable_numparse=[0, 1 + len(shown)],
+            # tabulate cannot say so of columns of a table without rows.
+            disable_numparse=[0, 1 + len(shown)] if cells else False,
         )
     )

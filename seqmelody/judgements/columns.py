@@ -15,17 +15,26 @@ from seqmelody.errors import UsageError
 
 RATER = "rater"
 _SHOWN = 3
+LARGEST = 1e6
+"""No judgement is larger, or below its negative: squares of such numbers would overflow."""
 
 
 def numbers(text: TextTable, column: str) -> NDArray[np.float64]:
     """A column of numbers, ``(rows,)``.
 
     Raises:
-        UsageError: There is no such column, or a cell is empty, NaN, infinite or no number.
+        UsageError: There is no such column, or a cell is empty, NaN, infinite, no number or a huge one.
     """
     cells = text.filled(column)
     values = np.array([_number(cell) for cell in cells], dtype=np.float64)
     wrong = np.flatnonzero(~np.isfinite(values))
+    if not wrong.size:
+        wrong = np.flatnonzero(np.abs(values) > LARGEST)
+        if wrong.size:
+            raise UsageError(
+                f"{text.path}: {column} {cells[wrong[0]]} is beyond {LARGEST:,.0f}, in "
+                f"{row_numbers(wrong)}"
+            )
     if wrong.size:
         raise UsageError(
             f"{text.path}: {column} {cells[wrong[0]]!r} is no number, in {row_numbers(wrong)}"

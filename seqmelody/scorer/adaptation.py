@@ -7,6 +7,7 @@ gives to what was rated; ``seqmelody.listeners`` has the method.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +85,8 @@ def adapt(
     out = Path(out)
     if out.exists() and not (out / CONFIG_FILE).is_file():
         raise UsageError(f"{out}: is there, and no checkpoint; give another --out")
+    if scale is not None and not (math.isfinite(scale[0]) and scale[0] < scale[1] < math.inf):
+        raise UsageError(f"the scale must be two rising numbers, not {scale[0]:g} {scale[1]:g}")
     loaded = load_checkpoint(checkpoint)
     known = loaded.listeners or Listeners()
     if scale is None and known.rating is not None and known.rating.low is not None:
@@ -149,17 +152,19 @@ def _scored(
     paths = [
         path if path.is_file() else Path(name) for path, name in zip(beside, unique, strict=True)
     ]
-    for path in paths:
+    failures, there = [], []
+    for number, path in enumerate(paths):
         if not path.is_file():
-            raise UsageError(
-                f"{table}: {path}: no such file, neither from {table.parent} nor from here on"
-            )
-        if is_archive(str(path)):
+            where = f"neither in {table.parent} nor in the current folder"
+            failures.append(InputError(str(path), f"no such file, {where}"))
+        elif is_archive(str(path)):
             raise UsageError(f"{table}: {path}: an archive; unpack it, and name the files in it")
+        else:
+            there.append(number)
     score = np.full(len(unique), np.nan)
     embedding = np.full((len(unique), scorer.embedding_size), np.nan)
-    failures = []
-    for number, (found, vector) in enumerate(scorer.iter_embeddings(paths)):
+    results = scorer.iter_embeddings([paths[number] for number in there])
+    for number, (found, vector) in zip(there, results, strict=True):
         if vector is None:
             assert found.error is not None
             failures.append(found.error)

@@ -14,8 +14,8 @@ from seqmelody.tokens import PITCHES, TokenBatch, Tokenizer
 FEW_NOTES = 8
 """A melody of fewer notes gets a warning."""
 FEW_PITCHES = 3
-"""A melody of fewer distinct pitches gets a warning: the model learnt to tell melodies from
-corrupted ones, and no corruption makes a melody as dull as that."""
+"""A melody of fewer distinct pitches gets a warning: hardly any of the training had so few, so that a
+score says little of it."""
 MAX_NOTES = 200_000
 """A longer melody is refused: the model would need more than 400 MB of memory for it."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from typing import Any
@@ -108,9 +107,10 @@ class ProgressLines(L.Callback):
             for name, value in measured.items()
             if name.startswith(("validation/rating", "validation/preference", "validation/catchy"))
         )
-        sys.stderr.write(
-            f"step {trainer.global_step} of {trainer.max_steps}: "
-            f"loss {measured.get('train/loss', math.nan):.3f}, "
-            f"validation accuracy {measured['validation/accuracy']:.4f}{judged}, "
-            f"{measured.get('train/tokens_per_second', math.nan):,.0f} notes/s\n"
-        )
+        told = [f"validation accuracy {measured['validation/accuracy']:.4f}{judged}"]
+        # Neither is known before the first entry in the logs.
+        if "train/loss" in measured:
+            told.insert(0, f"loss {measured['train/loss']:.3f}")
+        if "train/tokens_per_second" in measured:
+            told.append(f"{measured['train/tokens_per_second']:,.0f} notes/s")
+        sys.stderr.write(f"step {trainer.global_step} of {trainer.max_steps}: {', '.join(told)}\n")
