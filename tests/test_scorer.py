@@ -27,6 +27,7 @@ from seqmelody.melody import Melody
 from seqmelody.midi import MelodyLine, iter_sources, to_midi
 from seqmelody.scorer import MAX_NOTES, Scorer, pipeline
 from seqmelody.tokens import Tokenizer
+from seqmelody.whitening import Whitening
 
 
 @pytest.fixture(scope="module")
@@ -346,6 +347,16 @@ def test_rank_is_best_first_and_failures_last(scorer):
     assert [row.path for row in ranked[-2:]] == ["<bytes 0>", f"<bytes {len(items) - 1}>"]
 
 
+def test_similarity_sees_embeddings_from_their_middle(scorer):
+    """As they are, two unrelated melodies may have nearly the same embedding."""
+    vectors = scorer.embed(list(TUNES.values())).astype(np.float64)
+    whitening = Whitening.from_moments(vectors.mean(0), vectors.T @ vectors / len(vectors))
+    seen = Scorer(dataclasses.replace(scorer.checkpoint, whitening=whitening))
+    freude, greensleeves = TUNES["freude"], TUNES["greensleeves"]
+    assert seen.similarity(freude, freude) == pytest.approx(1.0, abs=1e-5)
+    assert seen.similarity(freude, greensleeves) < 0.5 < scorer.similarity(freude, greensleeves)
+
+
 def test_embeddings_are_unit_vectors_and_similarity_their_product(scorer):
     vectors = scorer.embed(list(TUNES.values()))
     assert vectors.dtype == np.float32
@@ -353,6 +364,8 @@ def test_embeddings_are_unit_vectors_and_similarity_their_product(scorer):
     a, b = TUNES["freude"], TUNES["greensleeves"]
     assert scorer.similarity(a, a) == pytest.approx(1.0, abs=1e-5)
     index = list(TUNES).index
+    if scorer.checkpoint.whitening is not None:
+        vectors = scorer.checkpoint.whitening(vectors)
     product = vectors[index("freude")] @ vectors[index("greensleeves")]
     assert scorer.similarity(a, b) == pytest.approx(float(product), abs=1e-5)
     assert scorer.similarity(a, b) == scorer.similarity(b, a)

@@ -248,11 +248,16 @@ class Scorer:
     def similarity(self, a: Item, b: Item) -> float:
         """How alike two melodies are: the cosine of their embeddings, -1 to 1.
 
+        The embeddings are whitened where the checkpoint knows how (see ``Whitening``): as they are,
+        those of any two real melodies are nearly the same.
+
         Raises:
             InputError: One cannot be read.
             ValueError: One is a folder, archive or corpus of several melodies.
         """
         a_1E, b_1E = (self._forward(self._only(item)[1])[1] for item in (a, b))
+        if self.checkpoint.whitening is not None:
+            a_1E, b_1E = self.checkpoint.whitening(a_1E), self.checkpoint.whitening(b_1E)
         return float(np.clip((a_1E * b_1E).sum(), -1.0, 1.0))
 
     def explain(self, item: Item) -> Explanation:
