@@ -47,12 +47,12 @@ def limits(setting: Setting) -> Iterator[Row]:
 
 def listeners(setting: Setting) -> Iterator[Row]:  # noqa: ARG001 - as all of them
     """What a checkpoint gains by knowing a listener, simulated ones with known tastes."""
-    from seqmelody.checkpoint import default_checkpoint
+    from seqmelody.checkpoint import default_checkpoint, load_checkpoint
     from seqmelody.corpus import Corpus
     from seqmelody.evaluation.listeners import listeners_task
     from seqmelody.evaluation.methods import CheckpointMethod
 
-    method = CheckpointMethod(default_checkpoint())
+    method = CheckpointMethod(load_checkpoint(default_checkpoint()))
     # Its own, so that the melodies of the test split are none that it was trained on.
     opened = Corpus.open(method.checkpoint.config["corpus"])
     result = listeners_task(method, opened, opened.split("test"))

@@ -49,7 +49,7 @@ from seqmelody.model.posterior import ReadoutPosterior
 from seqmelody.tokens import Tokenizer
 from seqmelody.whitening import Whitening
 
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
 FORMAT_KEY = "seqmelody_format"
 MODEL_FILE = "model.safetensors"
 CONFIG_FILE = "config.yaml"
@@ -65,8 +65,6 @@ LIGHTNING_KEY = "seqmelody"
 LIGHTNING_PREFIX = "model."
 """What the names of the model's weights begin with in a ``.ckpt``."""
 DEFAULT = "melodic"
-LATER_SETTINGS = frozenset({"context", "layers", "heads"})
-"""Of the model: older checkpoints lack them, and are what the defaults say."""
 
 Rated: TypeAlias = Callable[
     [NDArray[np.floating[Any]], NDArray[np.floating[Any]]], NDArray[np.float64]
@@ -369,7 +367,6 @@ def _assemble(
     try:
         stored = dict(config["model"])
         unknown = set(stored) ^ {setting.name for setting in fields(ModelConfig)}
-        unknown -= LATER_SETTINGS - set(stored)
         if unknown:
             raise ValueError(f"model settings unknown or missing: {', '.join(sorted(unknown))}")
         stored["dilations"] = tuple(stored["dilations"])
