@@ -66,7 +66,9 @@ def run(setting: Setting) -> Iterator[Row]:
     yield Row(
         "training",
         "the run of the shipped checkpoint",
-        f"{recorded['seconds'] / 60:.1f} min on {recorded['threads']} thread(s), recorded by it",
+        "not recorded by a run that was resumed"
+        if recorded["seconds"] is None
+        else f"{recorded['seconds'] / 60:.1f} min on {recorded['threads']} thread(s), recorded by it",
     )
 
 
