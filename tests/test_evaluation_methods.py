@@ -15,7 +15,6 @@ from seqmelody.evaluation.methods import (
     Remembered,
     check_tokenizer,
     kinds_trained_on,
-    names_of,
     trained_on,
 )
 from seqmelody.scorer import Scorer
@@ -54,16 +53,6 @@ def test_what_is_no_method_is_named(essen_corpus, tmp_path):
         method("nothing", essen_corpus)
     with pytest.raises(CheckpointError, match="not a checkpoint folder"):
         method(tmp_path, essen_corpus)
-
-
-def test_names_are_short_where_that_is_enough():
-    specs = ["length", "runs/a/checkpoint", "runs/b/checkpoint", "checkpoints/melodic/"]
-    assert names_of(specs) == [
-        "length",
-        "runs/a/checkpoint",
-        "runs/b/checkpoint",
-        "melodic",
-    ]
 
 
 def test_the_same_melodies_are_scored_once(melodies, essen_corpus):

@@ -73,6 +73,27 @@ def test_kinds_that_a_checkpoint_never_met_are_told(report, folder, checkpoint_f
     assert "length was never" not in told.sections[0].note
 
 
+def test_trainings_are_one_row_with_the_mean_of_their_figures(folder, checkpoint_folder):
+    tasks = [
+        {"task": "corruption", "corpus": "songs", "copies": 1},
+        {"task": "cost", "corpus": "songs"},
+    ]
+    methods = ["length", "density", {"both": ["length", "density"]}]
+    report = run_suite(
+        Suite.read(suite_of(folder, checkpoint_folder, tasks=tasks, methods=methods))
+    )
+    assert report.complete
+    quality, cost = report.sections
+    assert [row.method for row in quality.rows] == ["length", "density", "both"]
+    found = {name: result.figures() for name, result in quality.done.items()}
+    head = quality.headlines[0]
+    mean = (found["length"][head].value + found["density"][head].value) / 2
+    assert found["both"][head].value == pytest.approx(mean)
+    assert found["both"][f"{head}, training 2"] == found["density"][head]
+    assert "Means of several trainings: both." in quality.note
+    assert all(row.result.figures()["ms a melody"].value > 0 for row in cost.rows)
+
+
 def test_a_pattern_chooses_melodies(folder, checkpoint_folder):
     corpus = Corpus.open(folder / "corpus")
     rows = corpus.split("test")

@@ -12,6 +12,7 @@ from seqmelody.evaluation.suite import (
     StabilityConfig,
     Suite,
     SupervisedConfig,
+    names_of,
 )
 
 MINIMAL = {
@@ -34,7 +35,7 @@ def read(tmp_path):
 
 def test_what_is_not_said_has_a_default(read):
     suite = read(tasks=[{"task": "corruption", "corpus": "songs"}, *MINIMAL["tasks"]])
-    assert suite.methods == ("length",)
+    assert suite.methods == {"length": ("length",)}
     assert suite.tasks == (CorruptionConfig("songs"), StabilityConfig("songs"))
     assert suite.learn_from == "songs"
     assert suite.ratings == {}
@@ -56,6 +57,41 @@ def test_settings_become_those_of_their_task(read):
     )
 
 
+def test_names_are_short_where_that_is_enough():
+    specs = ["length", "runs/a/checkpoint", "runs/b/checkpoint", "checkpoints/melodic/"]
+    assert names_of(specs) == [
+        "length",
+        "runs/a/checkpoint",
+        "runs/b/checkpoint",
+        "melodic",
+    ]
+
+
+def test_several_trainings_are_one_method(read):
+    suite = read(methods=["runs/a/checkpoint", {"gru": ["b", "c"]}, "length"])
+    assert suite.methods == {
+        "checkpoint": ("runs/a/checkpoint",),
+        "gru": ("b", "c"),
+        "length": ("length",),
+    }
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        ([{"gru": []}], "a list of checkpoints"),
+        ([{"gru": "b"}], "a list of checkpoints"),
+        ([{"gru": ["b"], "cnn": ["c"]}], "a list of checkpoints"),
+        ([{"gru": ["b", 1]}], "a list of checkpoints"),
+        ([{"gru": ["b", "b"]}], "gru occurs twice"),
+        (["runs/gru", {"gru": ["b"]}], "gru occurs twice"),
+    ],
+)
+def test_methods_that_are_none(read, methods, message):
+    with pytest.raises(UsageError, match=message):
+        read(methods=methods)
+
+
 def one(**settings):
     return {"tasks": [settings]}
 
@@ -68,7 +104,7 @@ def one(**settings):
         ({"methods": "length"}, "methods: a list"),
         ({"methods": []}, "methods: a list"),
         ({"methods": ["length", 3]}, "methods: a list"),
-        ({"methods": ["length", "length"]}, "methods: one occurs twice"),
+        ({"methods": ["length", "length"]}, "methods: length occurs twice"),
         ({"corpora": ["a"]}, "corpora: a folder for each name"),
         ({"corpora": {"songs": 3}}, "corpora: a folder for each name"),
         ({"tasks": {}}, "tasks: a list of tables"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -161,14 +161,6 @@ def method(spec: str | Path, corpus: Corpus | None = None) -> Method | VectorMet
             f"{spec}: no such checkpoint; the baselines are {', '.join(baselines.BASELINES)}"
         )
     return CheckpointMethod(load_checkpoint(spec))
-
-
-def names_of(specs: Sequence[str]) -> list[str]:
-    """Short names of methods: the last part of a path where that is no other's, too."""
-    short = [Path(spec).name or spec for spec in specs]
-    return [
-        name if short.count(name) == 1 else spec for name, spec in zip(short, specs, strict=True)
-    ]
 
 
 def check_tokenizer(method: AnyMethod, corpus: Corpus) -> None:

@@ -22,18 +22,20 @@ from seqmelody.evaluation.corruption import (
     corruption_result,
     corruption_scores,
 )
+from seqmelody.evaluation.cost import cost_task
 from seqmelody.evaluation.detection import detection_task
 from seqmelody.evaluation.methods import (
     CheckpointMethod,
+    Method,
     Remembered,
     check_tokenizer,
     judged_on,
     kinds_trained_on,
     method,
-    names_of,
     trained_on,
 )
 from seqmelody.evaluation.ratings import Stimuli, ratings_task, stimuli_of
+from seqmelody.evaluation.repeated import RepeatedResult
 from seqmelody.evaluation.results import Result, Row, Section, SuiteReport, reason
 from seqmelody.evaluation.stability import stability_task
 from seqmelody.evaluation.suite import (
@@ -41,6 +43,7 @@ from seqmelody.evaluation.suite import (
     DEVELOPMENT,
     TASKS,
     CorruptionConfig,
+    CostConfig,
     DetectionConfig,
     RatingsTaskConfig,
     Suite,
@@ -103,8 +106,8 @@ class _Run:
         self.skipped: list[str] = []
         self.corpora: dict[str, Corpus] = {}
         self.rated: dict[str, _Rated] = {}
-        self.methods: dict[str, Remembered | str] = {}
-        """Each by its name; the reason in place of one that cannot be had."""
+        self.methods: dict[str, tuple[Remembered, ...] | str] = {}
+        """The trainings of each by its name; the reason in place of one that cannot be had."""
 
     def report(self) -> SuiteReport:
         self._open()
@@ -157,10 +160,10 @@ class _Run:
 
     def _make_methods(self, bar: tqdm[NoReturn]) -> None:
         corpus = self.corpora.get(self.suite.learn_from)
-        for spec, name in zip(self.suite.methods, names_of(self.suite.methods), strict=True):
+        for name, specs in self.suite.methods.items():
             bar.set_postfix_str(f"getting {name}")
             try:
-                self.methods[name] = Remembered(method(spec, corpus), name)
+                self.methods[name] = tuple(Remembered(method(spec, corpus), name) for spec in specs)
             except Exception as error:  # noqa: BLE001 - the other methods' work must not be lost
                 self.methods[name] = reason(error)
 
@@ -194,6 +197,11 @@ class _Run:
             measure = _plain(
                 lambda each: detection_task(each, corpus, rows, task.column, task.people)
             )
+            yield self._section(task, corpus, title, note, measure, bar)
+        elif isinstance(task, CostConfig):
+            title = f"Cost, {data}"
+            note = "Processor time of a score, of tokens at hand; least and most of three rounds."
+            measure = _plain(lambda each: cost_task(_scoring(each), corpus, rows))
             yield self._section(task, corpus, title, note, measure, bar)
         else:
             title = f"Stability, {data}"
@@ -268,21 +276,24 @@ class _Run:
     ) -> Section:
         rows = []
         trained_here, taught_here = [], []
-        for name, each in self.methods.items():
+        for name, trainings in self.methods.items():
             bar.set_postfix_str(f"{name}: {title.partition(',')[0].lower()}")
-            if isinstance(each, str):
-                rows.append(Row(name, error=each))
-            elif not each.has_scores and not isinstance(task, SupervisedConfig):
+            if isinstance(trainings, str):
+                rows.append(Row(name, error=trainings))
+            elif not isinstance(task, SupervisedConfig) and not all(
+                each.has_scores for each in trainings
+            ):
                 rows.append(Row(name))
             else:
                 try:
-                    check_tokenizer(each, corpus)
-                    rows.append(measure(each))
+                    for each in trainings:
+                        check_tokenizer(each, corpus)
+                    rows.append(_together([measure(each) for each in trainings]))
                 except Exception as error:  # noqa: BLE001 - as where methods are made
                     rows.append(Row(name, error=reason(error)))
-                if trained_on(each) == corpus.digest:
+                if any(trained_on(each) == corpus.digest for each in trainings):
                     trained_here.append(name)
-                if corpus.digest in judged_on(each):
+                if any(corpus.digest in judged_on(each) for each in trainings):
                     taught_here.append(name)
             bar.update()
         if isinstance(task, CorruptionConfig):
@@ -294,18 +305,36 @@ class _Run:
                 f" Taught by people's judgements of this corpus: {', '.join(taught_here)}; only what "
                 "it left out is a test of it."
             )
+        repeated = [name for name, paths in self.suite.methods.items() if len(paths) > 1]
+        if repeated:
+            note += f" Means of several trainings: {', '.join(repeated)}."
         kind = next(name for name, config in TASKS.items() if isinstance(task, config))
         return Section(kind, title, note, tuple(rows), asdict(task))
 
     def _kinds_not_trained_on(self) -> str:
         """Says which checkpoints never met some of the kinds that are called trained."""
         told = []
-        for name, each in self.methods.items():
-            if not isinstance(each, str) and isinstance(each.method, CheckpointMethod):
-                missing = [kind for kind in TRAINED_KINDS if kind not in kinds_trained_on(each)]
+        for name, trainings in self.methods.items():
+            if not isinstance(trainings, str) and isinstance(trainings[0].method, CheckpointMethod):
+                known = kinds_trained_on(trainings[0])
+                missing = [kind for kind in TRAINED_KINDS if kind not in known]
                 if missing:
                     told.append(f" {name} was never trained on {', '.join(missing)}.")
         return "".join(told)
+
+
+def _scoring(each: Remembered) -> Method:
+    """What does the work of a method that has scores."""
+    assert isinstance(each.method, Method)
+    return each.method
+
+
+def _together(rows: list[Row]) -> Row:
+    """One row of those of several trainings; plots of single melodies are drawn of the first."""
+    if len(rows) == 1:
+        return rows[0]
+    results = tuple(row.result for row in rows if row.result is not None)
+    return Row(rows[0].method, RepeatedResult(results), detail=rows[0].detail)
 
 
 def _plain(task: Callable[[Remembered], Result]) -> _Measure:

@@ -7,7 +7,7 @@ mistakes are answered at once.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -108,8 +108,25 @@ class StabilityConfig:
     """Only melodies of which a column fits a pattern, such as ``path: data/essen/*``."""
 
 
+@dataclass(frozen=True)
+class CostConfig:
+    """What a score costs."""
+
+    corpus: str
+    """Name of a corpus."""
+    split: str = TEST
+    """train, validation, test, or all."""
+    where: dict[str, str] = field(default_factory=dict)
+    """Only melodies of which a column fits a pattern, such as ``path: data/essen/*``."""
+
+
 TaskConfig = (
-    CorruptionConfig | RatingsTaskConfig | SupervisedConfig | DetectionConfig | StabilityConfig
+    CorruptionConfig
+    | RatingsTaskConfig
+    | SupervisedConfig
+    | DetectionConfig
+    | StabilityConfig
+    | CostConfig
 )
 TASKS: dict[str, type[TaskConfig]] = {
     "corruption": CorruptionConfig,
@@ -117,6 +134,7 @@ TASKS: dict[str, type[TaskConfig]] = {
     "supervised": SupervisedConfig,
     "detection": DetectionConfig,
     "stability": StabilityConfig,
+    "cost": CostConfig,
 }
 _CHOICES = {
     "split": ("train", "validation", TEST, ALL),
@@ -130,7 +148,8 @@ class Suite:
     """Methods, what they are measured on, and how.
 
     Attributes:
-        methods: Checkpoints' paths and baselines' names.
+        methods: By the name that tables use: a baseline's name, a checkpoint's path, or the paths of
+            several trainings, whose figures are put together.
         corpora: Folders by name.
         tasks: In the order of the report.
         ratings: Files of ratings by name.
@@ -138,7 +157,7 @@ class Suite:
             first of the corpora if not said.
     """
 
-    methods: tuple[str, ...]
+    methods: dict[str, tuple[str, ...]]
     corpora: dict[str, str]
     tasks: tuple[TaskConfig, ...]
     ratings: dict[str, RatingsConfig] = field(default_factory=dict)
@@ -168,10 +187,6 @@ class Suite:
         methods, corpora = stored["methods"], stored["corpora"]
         if not isinstance(stored.get("learn_from") or "", str):
             raise UsageError("learn_from: the name of a corpus")
-        if not isinstance(methods, list) or not methods or not _texts(methods):
-            raise UsageError("methods: a list of checkpoints and baselines")
-        if len(set(methods)) < len(methods):
-            raise UsageError("methods: one occurs twice")
         if (
             not isinstance(corpora, dict)
             or not corpora
@@ -185,7 +200,7 @@ class Suite:
         if not isinstance(tasks, list) or not tasks:
             raise UsageError("tasks: a list of tables of settings")
         suite = cls(
-            methods=tuple(methods),
+            methods=_methods(methods),
             corpora=corpora,
             tasks=tuple(_task(values, f"tasks[{place}]") for place, values in enumerate(tasks)),
             ratings={
@@ -220,6 +235,41 @@ class Suite:
                         f"tasks[{place}]: stimuli {task.stimuli!r} needs the key 'number' at "
                         f"ratings.{task.ratings}"
                     )
+
+
+def _methods(stored: Any) -> dict[str, tuple[str, ...]]:
+    """Methods by name; a path, or a table of one name and the paths of its trainings, is an entry."""
+    wrong = UsageError(
+        "methods: a list of checkpoints, baselines, and tables such as 'gru: [run-1, run-2]'"
+    )
+    if not isinstance(stored, list) or not stored:
+        raise wrong
+    alone = [entry for entry in stored if isinstance(entry, str)]
+    names = iter(names_of(alone))
+    methods: dict[str, tuple[str, ...]] = {}
+    for entry in stored:
+        if isinstance(entry, str):
+            name, paths = next(names), [entry]
+        elif isinstance(entry, dict) and len(entry) == 1:
+            ((name, paths),) = entry.items()
+            if not isinstance(name, str) or not isinstance(paths, list) or not paths:
+                raise wrong
+        else:
+            raise wrong
+        if not _texts(paths):
+            raise wrong
+        if name in methods or len(set(paths)) < len(paths):
+            raise UsageError(f"methods: {name} occurs twice")
+        methods[name] = tuple(paths)
+    return methods
+
+
+def names_of(specs: Sequence[str]) -> list[str]:
+    """Short names of methods: the last part of a path where that is no other's, too."""
+    short = [Path(spec).name or spec for spec in specs]
+    return [
+        name if short.count(name) == 1 else spec for name, spec in zip(short, specs, strict=True)
+    ]
 
 
 def _task(values: Any, where: str) -> TaskConfig:

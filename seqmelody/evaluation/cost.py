@@ -1,0 +1,68 @@
+"""Task: what does a score cost?"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqmelody.corpus import Corpus
+from seqmelody.evaluation.intervals import Estimate
+from seqmelody.evaluation.methods import CheckpointMethod, Method
+
+MELODIES = 500
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class CostResult:
+    """What scoring costs.
+
+    Attributes:
+        milliseconds: Of processor time, all threads together, for a melody whose tokens are at
+            hand: the median of some rounds, and the least and the most of them.
+        parameters: Of a checkpoint's model; NaN for a baseline.
+        melodies: Scored in each round.
+    """
+
+    milliseconds: Estimate
+    parameters: int | float
+    melodies: int
+
+    headlines = ("ms a melody", "parameters")
+
+    def figures(self) -> dict[str, Estimate]:
+        """All figures by name."""
+        return {
+            "ms a melody": self.milliseconds,
+            "parameters": Estimate(self.parameters, math.nan, math.nan),
+        }
+
+
+def cost_task(method: Method, corpus: Corpus, rows: NDArray[np.int64]) -> CostResult:
+    """Measures the processor time of scores.
+
+    Times of methods may be compared if they were taken in one run.
+
+    Args:
+        method: Scores the melodies anew in each round: none that remembers.
+        corpus: Where they are.
+        rows: Which of them; of many, some spread evenly.
+    """
+    rows = rows[:: max(1, len(rows) // MELODIES)]
+    melodies = corpus.token_batch(rows)
+    # What is done once is no cost of a melody.
+    method.scores(melodies)
+    took = []
+    for _ in range(ROUNDS):
+        started = time.process_time()
+        method.scores(melodies)
+        took.append(1000 * (time.process_time() - started) / len(rows))
+    parameters: int | float = math.nan
+    if isinstance(method, CheckpointMethod):
+        parameters = sum(weight.numel() for weight in method.checkpoint.model.parameters())
+    found = Estimate(float(np.median(took)), min(took), max(took))
+    return CostResult(found, parameters, len(rows))
