@@ -1,6 +1,4 @@
-"""Several trainings of one configuration as one method: what they find on average, and how sure
-that is.
-"""
+"""Several trainings of one configuration as one method: the mean of their figures."""
 
 from __future__ import annotations
 
