@@ -78,6 +78,31 @@ def test_raters_of_the_file_become_listeners(adapted, tune_folder):
     assert "2 raters always gave the same rating" in err
 
 
+def test_ratings_all_alike_are_told_to_say_nothing_of_a_taste(adapted, tune_folder):
+    rows = [(tune_folder / f"{name}.mid", 3) for name in TUNES]
+    code, out, err = adapted("--listener", "me", rows=rows)
+    assert code == 0
+    assert out.startswith("me: 5 ratings\n")
+    [told] = [line for line in err.splitlines() if "taste" in line]
+    assert told.endswith(
+        "ratings.csv: rater 'me' always gave the same rating, which tells nothing of a taste: kept, "
+        "and drawn to the consensus"
+    )
+
+
+def test_another_checkpoint_is_only_replaced_when_asked(adapted, tmp_path):
+    def known() -> set[str]:
+        return set(json.loads((tmp_path / "mine" / "listeners.json").read_text())["listeners"])
+
+    assert adapted("--listener", "me")[0] == 0
+    code, out, err = adapted("--listener", "you")
+    assert (code, out) == (2, "")
+    assert f"{tmp_path / 'mine'}: holds a checkpoint already; give another --out, or --rep" in err
+    assert known() == {"me"}
+    assert adapted("--listener", "you", "--replace")[0] == 0
+    assert known() == {"you"}
+
+
 def test_what_cannot_be_read_is_one_line_and_an_exit_code(adapted, tune_folder, tmp_path):
     code, out, err = adapted()
     assert (code, out) == (2, "")

@@ -100,6 +100,33 @@ def test_nothing_kept_is_no_failure(rank, tune_folder, form):
     assert "kept 0 of 5 melodies (5 score too low)" in err
 
 
+@pytest.mark.parametrize("content", [b"not music", None])
+def test_where_nothing_can_be_read_it_is_said_so(rank, tmp_path, content):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    if content is not None:
+        (folder / "f.mid").write_bytes(content)
+    code, _, err = rank(folder)
+    assert code == 1
+    assert err.splitlines()[-1] == "seqmelody: nothing to rank: no melody could be read"
+
+
+def test_what_was_warned_of_can_be_left_out(rank, candidates, ranked):
+    short = TUNES["freude"][:3]
+    write_midi(short, candidates / "short.mid")
+    code, out, err = rank(candidates, "--format", "json")
+    assert str(candidates / "short.mid") in [row["path"] for row in rows_of(out)]
+    code, out, err = rank(candidates, "--without-warnings", "--format", "json")
+    assert code == 1  # for the file that is none
+    assert [row["path"] for row in rows_of(out)] == [*ranked, str(candidates / "f.mid")]
+    kept = f"kept {len(ranked)} of {len(ranked) + 2} melodies"
+    warning = "only 3 notes: below 8 a score means little"
+    assert f"{kept} (1 has a warning ({warning!r}); 1 repeats another)" in err
+    write_midi(short[:2], candidates / "shorter.mid")
+    _, _, err = rank(candidates, "--without-warnings")
+    assert f"(2 have a warning, such as {warning!r}; 1 repeats another)" in err
+
+
 def test_nothing_failed_is_exit_code_0(rank, tune_folder):
     code, out, err = rank(tune_folder, "--format", "json")
     assert (code, len(rows_of(out))) == (0, len(TUNES))

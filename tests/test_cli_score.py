@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import os
 import shutil
+import sys
 
 import pytest
+from midi_bytes import midi, notes
 from test_cli import seqmelody_process
 from tunes import TUNES
 
+from seqmelody.checkpoint import load_checkpoint, save_checkpoint
 from seqmelody.cli import main
+from seqmelody.listeners import Listeners
 from seqmelody.scorer import Scorer
 
 
@@ -116,11 +121,89 @@ def test_intervals_are_in_every_format_where_the_checkpoint_knows(
     assert f"{rows[0]['low']:.2f}" in lines[0]
 
 
-def test_warnings_are_in_every_format(score, tmp_path):
-    from midi_bytes import midi, notes
-
+@pytest.fixture
+def two_notes(tmp_path):
+    """A file that deserves two warnings."""
     path = tmp_path / "two.mid"
     path.write_bytes(midi(notes([(0, 480, 60), (480, 960, 62)])))
+    return path
+
+
+@pytest.mark.parametrize("command", ["score", "rank"])
+def test_the_chance_of_a_yes_is_in_every_format_where_answers_were_learnt(
+    command, checkpoint_folder, mixed_folder, tmp_path, capsys
+):
+    asked = dataclasses.replace(
+        load_checkpoint(checkpoint_folder),
+        listeners=Listeners(catchy={"offset": 0.3, "scale": 2.0}),
+    )
+    folder = save_checkpoint(tmp_path / "asked", asked, "# Asked")
+
+    def printed(form: str) -> str:
+        options = ["--checkpoint", str(folder), "--threads", "1", "--format", form]
+        assert main([command, str(mixed_folder), *options]) == 1
+        return capsys.readouterr().out
+
+    scores = Scorer.load(folder, threads=1).score(mixed_folder)
+    expected = {score.path: score.catchy for score in scores}
+    rows = [json.loads(line) for line in printed("json").splitlines()]
+    table = list(csv.DictReader(io.StringIO(printed("csv"))))
+    for row, cells in zip(rows, table, strict=True):
+        keys = ["path", "score", "catchy", "percentile", "notes", "warnings"]
+        assert list(row)[:6] == keys
+        assert list(cells) == [*keys, "error"]
+        if expected[row["path"]] is None:
+            assert (row["catchy"], cells["catchy"]) == (None, "")
+        else:
+            assert row["catchy"] == pytest.approx(expected[row["path"]], abs=1e-4)
+            assert 0 < row["catchy"] < 1
+            assert float(cells["catchy"]) == row["catchy"]
+    header, _, *lines = printed("table").splitlines()
+    assert header.split() == ["path", "score", "catchy", "percentile", "notes", "remarks"]
+    assert f"{rows[0]['catchy']:.2f}" in lines[0].split()
+
+
+def test_on_a_terminal_remarks_go_on_below(score, two_notes, tune_folder, monkeypatch):
+    monkeypatch.chdir(two_notes.parent)
+    shutil.copy(tune_folder / "freude.mid", "long.mid")
+    _, piped, _ = score("two.mid", "long.mid")
+    remark = (
+        "only 2 notes: below 8 a score means little; "
+        "fewer than 3 distinct pitches: the score means little"
+    )
+    # Not on a terminal: a line for each melody, whole.
+    assert len(piped.splitlines()) == 4
+    assert piped.splitlines()[2].endswith(remark)
+
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "90")
+    _, shown, _ = score("two.mid", "long.mid")
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= 90
+    assert len(lines) > 4
+    column = lines[0].index("remarks")
+    assert " ".join(line[column:].strip() for line in lines[2:]).split() == remark.split()
+    assert [line.split()[0] for line in lines if line[:4].strip()][2:] == ["two.mid", "long.mid"]
+
+    # A wide one has room for all; a narrow one is no reason for a word on each line.
+    monkeypatch.setenv("COLUMNS", "200")
+    assert score("two.mid", "long.mid")[1] == piped
+    monkeypatch.setenv("COLUMNS", "20")
+    assert len(score("two.mid", "long.mid")[1].splitlines()) < 10
+    # Programs get the same as ever.
+    _, out, _ = score("two.mid", "--format", "csv")
+    assert remark in out
+
+
+def test_on_a_terminal_a_table_without_remarks_is_as_it_was(score, tune_folder, monkeypatch):
+    _, piped, _ = score(tune_folder)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "20")
+    assert score(tune_folder)[1] == piped
+
+
+def test_warnings_are_in_every_format(score, two_notes):
+    path = two_notes
     for form in ("json", "csv", "table"):
         code, out, _ = score(path, "--format", form)
         assert code == 0

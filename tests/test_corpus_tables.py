@@ -50,3 +50,29 @@ def test_a_column_without_empty_cells(tmp_path):
         table.filled("b")
     with pytest.raises(UsageError, match="cannot be read as a test"):
         TextTable.read(tmp_path / "none.csv", "a test")
+
+
+@pytest.mark.parametrize(("separator", "called"), [(";", "semicolons"), ("\t", "tabs")])
+@pytest.mark.parametrize("header", ["path{}score", '"path"{}"score"', '"path"{}score'])
+def test_another_separator_is_told(tmp_path, separator, called, header):
+    path = tmp_path / "t.csv"
+    # Where columns are separated by semicolons, numbers often have a comma.
+    path.write_text(f"{header.format(separator)}\na.mid{separator}3,5\n")
+    with pytest.raises(UsageError) as raised:
+        TextTable.read(path, "a test")
+    assert str(raised.value) == (
+        f"{path}: columns are separated by commas, this file seems to use {called}"
+    )
+
+
+def test_semicolons_and_tabs_within_cells_are_no_separators(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('id,"a;b"\nx,"1;2\t3"\n')
+    assert TextTable.read(path, "a test").filled("a;b") == ["1;2\t3"]
+
+
+def test_a_file_that_is_not_there_is_named_once(tmp_path):
+    path = tmp_path / "none.csv"
+    with pytest.raises(UsageError) as raised:
+        TextTable.read(path, "a test")
+    assert str(raised.value) == f"{path}: cannot be read as a test (No such file or directory)"

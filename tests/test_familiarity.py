@@ -77,6 +77,31 @@ def test_few_melodies_of_the_same_kind_are_told_and_noise_always_is(larger_essen
         assert len(familiarity.warnings(noise)) == len(noise)
 
 
+def test_a_real_phrase_over_and_over_is_told_and_real_melodies_are_not(larger_essen_corpus, ranges):
+    familiarity = Familiarity({"repeated_4grams": ranges["repeated_4grams"]})
+    real = split_of(larger_essen_corpus, "test")
+    assert len(familiarity.warnings(real)) <= 0.01 * len(real)
+    tokenizer = larger_essen_corpus.tokenizer
+    rows = larger_essen_corpus.split("test")[:40]
+    tunes = [tokenizer.decode(larger_essen_corpus.tokens(row)) for row in rows]
+    for length, times in ((8, 6), (12, 8), (16, 40)):
+        loops = [looped(tune[:length], times) for tune in tunes]
+        assert len(familiarity.warnings(batch_of(*loops))) == len(loops)
+        assert (familiarity.distance(batch_of(*loops)) > 0).all()
+    # Twice, as songs are sung, is no loop.
+    twice = [looped(tune, 2) for tune in tunes]
+    assert len(familiarity.warnings(batch_of(*twice))) <= 2
+
+
+def looped(phrase: Melody, times: int) -> Melody:
+    """A phrase over and over, with another last note."""
+    pitch, duration, rest = (
+        np.tile(getattr(phrase, name), times) for name in ("pitch", "duration", "rest")
+    )
+    pitch[-1] = phrase.pitch[0] + 1
+    return Melody.from_streams(pitch, duration, rest)
+
+
 def melody(pitches: list[int], steps: int = 24) -> Melody:
     return Melody.from_streams(pitches, [steps] * len(pitches), [0] * len(pitches))
 
@@ -89,8 +114,9 @@ def melody(pitches: list[int], steps: int = 24) -> Melody:
         melody([48, 84] * 20),
         melody(list(range(30, 90))),
         melody([60, 62, 64]),
+        melody([60, 62, 64, 65, 67, 65, 64, 62] * 40),
     ],
-    ids=["one note", "two notes", "leaps", "chromatic", "three notes"],
+    ids=["one note", "two notes", "leaps", "chromatic", "three notes", "loop"],
 )
 def test_what_is_no_melody_is_told(odd, ranges):
     assert len(Familiarity(ranges).warnings(batch_of(odd))) == 1

@@ -56,7 +56,27 @@ def test_a_rater_who_always_says_the_same_is_kept_and_told_of(read):
     found = read(text)
     assert len(found) == 9
     [warning] = found.warnings
-    assert "2 raters always gave the same rating: kept, and drawn to the consensus" in warning
+    assert "2 raters always gave the same rating, which tells nothing of a taste: kept" in warning
+    assert warning.endswith("and drawn to the consensus")
+
+
+def test_a_file_that_names_nobody_may_be_one_persons(tmp_path):
+    rows = [("freude", 3), ("freude", 3), ("greensleeves", 3)]
+    path = write_csv(tmp_path / "r.csv", "id,score", rows)
+    assert RatingTable.read(path).raters == RatingTable.read(path).warnings == ()
+    table = RatingTable.read(path, rater="ann")
+    assert (table.raters, table.rater.tolist()) == (("ann",), [0, 0])
+    again, alike = table.warnings
+    assert "1 repeated rating counts once (row 3)" in again
+    assert "rater 'ann' always gave the same rating, which tells nothing of a taste" in alike
+    # Where people are named, they are who is named.
+    named = write_csv(
+        tmp_path / "r.csv", "id,score,rater", [("freude", 3, "bob"), ("freude", 4, "")]
+    )
+    table = RatingTable.read(named, rater="ann")
+    assert (table.raters, table.rater.tolist()) == (("bob",), [0, -1])
+    nobody = write_csv(tmp_path / "r.csv", "id,score,rater", [("freude", 3, ""), ("freude", 4, "")])
+    assert RatingTable.read(nobody, rater="ann").raters == ("ann",)
 
 
 def test_a_melody_that_is_not_there_is_left_out_counted_and_named(read, tune_corpus):

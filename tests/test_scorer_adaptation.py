@@ -151,10 +151,39 @@ def test_nothing_but_a_checkpoint_is_replaced(checkpoint_folder, rated, tmp_path
         adapt(checkpoint_folder, rated(), precious, listener="me")
     assert (precious / "thesis.txt").is_file()
     first = adapt(checkpoint_folder, rated(), tmp_path / "mine", listener="me")
-    again = adapt(first.folder, rated(), first.folder, listener="you")
-    assert load_checkpoint(again.folder).listeners.listeners.keys() == {"me", "you"}
+    with pytest.raises(UsageError, match="mine: holds a checkpoint already"):
+        adapt(checkpoint_folder, rated(), first.folder, listener="you")
+    assert load_checkpoint(first.folder).listeners.listeners.keys() == {"me"}
+    other = adapt(checkpoint_folder, rated(), first.folder, listener="you", replace=True)
+    assert load_checkpoint(other.folder).listeners.listeners.keys() == {"you"}
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         adapt(tmp_path / "nowhere", rated(), tmp_path / "other", listener="me")
+
+
+def test_a_checkpoint_gets_to_know_a_listener_where_it_is(checkpoint_folder, rated, tmp_path):
+    mine = adapt(checkpoint_folder, rated(), tmp_path / "mine", listener="me").folder
+    (tmp_path / "link").symlink_to(mine)
+    # However it is called.
+    same = tmp_path / "rated" / ".." / "mine"
+    for name, out in (("you", mine), ("she", same), ("he", tmp_path / "link")):
+        assert adapt(mine, rated(), out, listener=name).warnings == ()
+    found = load_checkpoint(mine).listeners.listeners
+    assert found.keys() == {"me", "you", "she", "he"}
+    assert (tmp_path / "link").is_symlink()
+    assert same_weights(weights_of(checkpoint_folder), weights_of(mine))
+    again = adapt(mine, rated(rows=[("midi/freude.mid", 3)]), mine, listener="me")
+    assert "me: known before, and now fitted to these ratings alone" in again.warnings
+    assert load_checkpoint(mine).listeners.listeners["me"].ratings == 1
+    assert load_checkpoint(mine).listeners.listeners["you"].ratings == len(TUNES)
+
+
+def test_ratings_in_the_folder_that_is_replaced_are_not_lost(checkpoint_folder, rated, tmp_path):
+    mine = adapt(checkpoint_folder, rated(), tmp_path / "mine", listener="me").folder
+    inside = mine / "ratings.csv"
+    shutil.copy(rated(), inside)
+    with pytest.raises(UsageError, match=r"ratings\.csv: lies in .*mine, which is replaced"):
+        adapt(mine, inside, mine, listener="you")
+    assert inside.is_file()
 
 
 def test_an_unknown_listener_is_named_with_the_known_ones(checkpoint_folder, rated, tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from midi_bytes import midi, notes
 from tunes import TUNES
 
 from seqmelody.checkpoint import load_checkpoint
@@ -166,6 +167,43 @@ def test_what_became_of_all_of_them_is_told(scorer):
     # What scores too low is not looked at any further.
     assert (ranking.read, ranking.below, ranking.repeated, ranking.alike) == (12, 3, 1, 0)
     assert len(ranking.scores) == 8 + 1
+
+
+def test_what_was_warned_of_can_be_left_out(scorer):
+    good = random_melodies(6)
+    short, shorter = good[0][:5], good[1][:2]
+    items = [short, *good, b"", shorter]
+    assert len(scorer.rank(items)) == len(items)
+    kept = scorer.rank(items, without_warnings=True)
+    assert [row.path for row in kept[:-1]] == [
+        row.path for row in scorer.rank(items) if row.error is None and not row.warnings
+    ]
+    assert len(kept) == len(good) + 1
+    assert kept[-1].error is not None
+    ranking = scorer.ranking(items, Selection(without_warnings=True, top=2))
+    assert (ranking.read, ranking.warned, len(ranking.scores)) == (8, 2, 3)
+    assert ranking.warning == "only 5 notes: below 8 a score means little"
+    ranking = scorer.ranking(items, Selection())
+    assert (ranking.warned, ranking.warning) == (0, "")
+
+
+def test_a_melody_with_a_warning_does_not_stand_in_for_its_repeat(scorer):
+    """The same notes may have been read with a warning from one file and without from another."""
+    tune = TUNES["freude"]
+
+    def file(*beneath: tuple[int, int, int]) -> bytes:
+        columns = (tune.onset, tune.onset + tune.duration, tune.pitch)
+        played = zip(*(column.tolist() for column in columns), strict=True)
+        spans = [(20 * on, 20 * off, key) for on, off, key in (*beneath, *played)]
+        return midi(notes(spans))
+
+    chord, line = file((0, 24, int(tune.pitch[0]) - 12)), file()
+    warned, clean = scorer.score([chord, line])
+    assert warned.warnings
+    assert not clean.warnings
+    assert [row.path for row in scorer.rank([chord, line], distinct=1)] == ["<bytes 0>"]
+    kept = scorer.rank([chord, line], distinct=1, without_warnings=True)
+    assert [row.path for row in kept] == ["<bytes 1>"]
 
 
 def test_no_items_give_an_empty_ranking(scorer):

@@ -15,11 +15,17 @@ a listener is an offset, a scale and a taste on top of the score, drawn to the c
 the ratings are few.
 
   seqmelody adapt checkpoints/melodic ratings.csv --out mine --listener me
+  seqmelody adapt mine hers.csv --out mine --listener her
   seqmelody score candidates/ --checkpoint mine --listener me --rank
 
 The CSV file has the columns 'path' (MIDI files, from its own folder or else from here on) and
-'score', and maybe 'rater'; then each rater becomes a listener. A file that cannot be read is told
-on standard error, and its ratings are left out; the exit code is then 1."""
+'score', and maybe 'rater'; then each rater becomes a listener. A listener whom the checkpoint knows
+is fitted anew, to these ratings alone; the others stay. Another checkpoint at CHECKPOINT2 is only
+replaced with --replace. A rater whose ratings are all alike tells nothing of a taste, and is drawn to
+the consensus; so is one who gave few.
+
+A file that cannot be read is told on standard error, and its ratings are left out; the exit code is
+then 1."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint folder, or .ckpt file")
     parser.add_argument("ratings", metavar="RATINGS", help="CSV file of ratings")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="CHECKPOINT2", help="folder to write"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="CHECKPOINT2",
+        help="folder to write: a new one, or CHECKPOINT itself, which then gets to know the "
+        "listeners where it is",
+    )
+    parser.add_argument(
+        "--replace", action="store_true", help="replace another checkpoint that is there"
     )
     parser.add_argument(
         "--listener",
@@ -72,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
         column=args.column,
         scale=None if args.scale is None else tuple(args.scale),
         line=line,
+        replace=args.replace,
     )
     failures = Failures()
     for error in done.failures:

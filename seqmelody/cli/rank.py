@@ -33,7 +33,7 @@ Scores candidates, such as those of a generator, and lists them best first. Of c
 the same melody, in whatever key, the first is kept; with --distinct, of melodies that are alike the
 better.
 
-  seqmelody rank candidates/ --top 20 --distinct --copy-to best/
+  seqmelody rank candidates/ --top 20 --distinct --without-warnings --copy-to best/
   seqmelody rank candidates.zip --percentile 50 --format json > kept.jsonl
   seqmelody rank candidates/ --distinct 0.7 --threshold 5
 
@@ -41,7 +41,7 @@ Rows and exit codes are those of 'seqmelody score'; files that cannot be read co
 standard error says how many were kept, and why the others were not."""
 
 ALIKE = 0.8
-"""Cosine of the whitened embeddings of two melodies from which on ``--distinct`` takes them to be alike."""
+"""Cosine of whitened embeddings from which on ``--distinct`` takes two melodies to be alike."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,6 +80,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"the better (without a number: {ALIKE}); put it after the paths",
     )
     parser.add_argument(
+        "--without-warnings",
+        action="store_true",
+        help="only what no warning is given for: not what is too short, repeats itself without end, "
+        "or is otherwise unlike the training melodies, nor what was cut down to be read",
+    )
+    parser.add_argument(
         "--copy-to",
         type=Path,
         metavar="DIR",
@@ -103,18 +109,14 @@ def run(args: argparse.Namespace) -> int:
 
     from seqmelody.scorer import Selection
 
-    wanted = Selection(args.top, args.threshold, args.percentile, args.distinct)
+    wanted = Selection(
+        args.top, args.threshold, args.percentile, args.distinct, args.without_warnings
+    )
     ranking = scorer.ranking(items, wanted, progress=sys.stderr.isatty())
     failures = Failures()
     if folder is not None:
         _copy(items, ranking, folder, failures)
-    write_scores(
-        ranking.scores,
-        args.format,
-        failures,
-        intervals=scorer.knows_intervals,
-        ratings=args.listener is not None,
-    )
+    write_scores(ranking.scores, scorer, args.format, failures)
     print(f"seqmelody: {_summary(ranking)}", file=sys.stderr)
     return failures.exit_code
 
@@ -138,9 +140,14 @@ def _number(
 
 
 def _summary(ranking: Ranking) -> str:
+    if not ranking.read:
+        return "nothing to rank: no melody could be read"
     kept = sum(score.error is None for score in ranking.scores)
+    # One of them says what to mend; 'seqmelody score' has the others'.
+    warning = f" ({ranking.warning!r})" if ranking.warned == 1 else f", such as {ranking.warning!r}"
     reasons = [
         (ranking.below, "scores too low", "score too low"),
+        (ranking.warned, f"has a warning{warning}", f"have a warning{warning}"),
         (ranking.repeated, "repeats another", "repeat another"),
         (ranking.alike, "is too like a better one", "are too like a better one"),
     ]

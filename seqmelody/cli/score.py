@@ -25,7 +25,8 @@ DESCRIPTION = """\
 Scores the melody of each MIDI file, or the melodies of a corpus; higher is more melodic. Scores have
 no unit: compare those of one checkpoint. Nine times in ten, another training of the model would give
 a score from 'low' to 'high', where the checkpoint knows that. 'percentile' is the share of the
-training melodies that score lower.
+training melodies that score lower. A checkpoint that learnt from yes-or-no answers adds 'catchy', the
+probability of a yes.
 
   seqmelody score tune.mid
   seqmelody score candidates/ --rank
@@ -63,11 +64,5 @@ def run(args: argparse.Namespace) -> int:
         scores = scorer.rank(items, progress=progress)
     else:
         scores = scorer.iter_scores(items, progress=progress)
-    write_scores(
-        scores,
-        args.format,
-        failures,
-        intervals=scorer.knows_intervals,
-        ratings=args.listener is not None,
-    )
+    write_scores(scores, scorer, args.format, failures)
     return failures.exit_code

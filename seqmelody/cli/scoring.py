@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -23,7 +24,15 @@ INTERVAL = ("low", "high")
 """The columns behind the score, where the checkpoint knows how sure it is."""
 RATING = "rating"
 """The column behind those, where a listener is asked for."""
-_FORMATS = {"score": ".3f", "low": ".2f", "high": ".2f", RATING: ".2f", "percentile": ".1f"}
+CATCHY = "catchy"
+"""The column behind that, where the checkpoint has learnt yes-or-no answers."""
+_FORMATS = {
+    **dict.fromkeys((*INTERVAL, RATING, CATCHY), ".2f"),
+    "score": ".3f",
+    "percentile": ".1f",
+}
+_NARROWEST = 24
+"""Characters that the remarks of a table have at least: narrower ones would be unreadable."""
 
 
 def add_scorer_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +64,8 @@ def add_format_argument(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=("table", "json", "csv"),
         default="table",
-        help="table (default), json (one object a line), or csv",
+        help="table (default; on a terminal, long remarks go on below), json (one object a line), "
+        "or csv",
     )
 
 
@@ -142,24 +152,18 @@ class Failures:
         return 1 if self.count else 0
 
 
-def write_scores(
-    scores: Iterable[Score],
-    form: str,
-    failures: Failures,
-    *,
-    intervals: bool = False,
-    ratings: bool = False,
-) -> None:
+def write_scores(scores: Iterable[Score], scorer: Scorer, form: str, failures: Failures) -> None:
     """Writes scores to standard output, and tells of the failed ones.
 
     Args:
         scores: JSON and CSV are written as they come.
+        scorer: Whose they are: it has an interval, a rating or a probability for each, or not.
         form: ``table``, ``json`` or ``csv``.
         failures: Told of each score with an error.
-        intervals: Whether they have an interval.
-        ratings: Whether they have a listener's rating.
     """
-    extra = (*(INTERVAL if intervals else ()), *((RATING,) if ratings else ()))
+    extra: tuple[str, ...] = INTERVAL if scorer.knows_intervals else ()
+    extra += (RATING,) if scorer.knows_ratings else ()
+    extra += (CATCHY,) if scorer.knows_catchy else ()
     write = {"table": _write_table, "json": _write_json, "csv": _write_csv}[form]
     write(_rows(scores, failures, extra), (*COLUMNS[:2], *extra, *COLUMNS[2:]))
 
@@ -170,7 +174,7 @@ def _rows(
     """Rows of ``COLUMNS`` and the extra ones; only a failed row has an error."""
     for score in scores:
         low, high = score.interval or (None, None)
-        behind = {"low": low, "high": high, RATING: score.rating}
+        behind = {"low": low, "high": high, RATING: score.rating, CATCHY: score.catchy}
         row = {
             "path": score.path,
             "score": None if score.error else round(score.score, 6),
@@ -198,8 +202,6 @@ def _write_csv(rows: Iterator[dict[str, Any]], columns: tuple[str, ...]) -> None
 
 
 def _write_table(rows: Iterator[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    from tabulate import tabulate
-
     shown = columns[1:-2]
     cells = [
         [
@@ -209,13 +211,27 @@ def _write_table(rows: Iterator[dict[str, Any]], columns: tuple[str, ...]) -> No
         ]
         for row in rows
     ]
-    print(
-        tabulate(
-            cells,
-            headers=["path", *shown, "remarks"],
-            floatfmt=("", *(_FORMATS.get(name, "") for name in shown), ""),
-            missingval="-",
-            # tabulate cannot say so of columns of a table without rows.
-            disable_numparse=[0, 1 + len(shown)] if cells else False,
-        )
+    table = _table(cells, shown)
+    if sys.stdout.isatty():
+        # A person reads it: remarks go on below, so that the columns stay columns. What reads a
+        # pipe gets a line for each melody.
+        excess = max(map(len, table.splitlines())) - shutil.get_terminal_size().columns
+        longest = max((len(row[-1]) for row in cells), default=0)
+        if excess > 0 and longest > _NARROWEST:
+            table = _table(cells, shown, max(longest - excess, _NARROWEST))
+    print(table)
+
+
+def _table(cells: list[list[Any]], shown: tuple[str, ...], remarks: int | None = None) -> str:
+    """The table, its remarks in lines of so many characters at most."""
+    from tabulate import tabulate
+
+    return tabulate(
+        cells,
+        headers=["path", *shown, "remarks"],
+        floatfmt=("", *(_FORMATS.get(name, "") for name in shown), ""),
+        missingval="-",
+        # tabulate cannot say so of columns of a table without rows.
+        disable_numparse=[0, 1 + len(shown)] if cells else False,
+        maxcolwidths=None if remarks is None else [*[None] * (1 + len(shown)), remarks],
     )

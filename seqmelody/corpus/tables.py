@@ -24,6 +24,7 @@ from seqmelody.errors import UsageError
 
 KEYS = ("id", "path")
 """Columns that name a melody; with both, the first is the key."""
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 _SHOWN = 5
 _PARTS = re.compile(r"[/!]")
 
@@ -51,13 +52,24 @@ class TextTable:
             what: What it should hold, for the errors.
 
         Raises:
-            UsageError: It cannot be read.
+            UsageError: It cannot be read, or its columns are separated by something else.
         """
         path = Path(path)
         try:
             data = path.read_bytes()
-            table = _parse(data)
-        except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+            text = data.decode("utf-8-sig")
+            header = next(csv.reader(io.StringIO(text, newline="")), [])
+            for separator, called in _OTHER_SEPARATORS.items():
+                # What is one column to us is several to whoever wrote it.
+                if len(header) == 1 and separator in header[0]:
+                    raise UsageError(
+                        f"{path}: columns are separated by commas, this file seems to use {called}"
+                    )
+            table = _parse(text, header)
+        except OSError as error:
+            # The text of such an error names the file again.
+            raise UsageError(f"{path}: cannot be read as {what} ({error.strerror})") from error
+        except (pa.ArrowException, UnicodeDecodeError) as error:
             raise UsageError(f"{path}: cannot be read as {what} ({error})") from error
         return cls(path, table, hashlib.blake2b(data, digest_size=16).digest())
 
@@ -215,9 +227,7 @@ def row_numbers(rows: NDArray[np.integer]) -> str:
     return f"row{'s' if rows.size > 1 else ''} {shown}{more}"
 
 
-def _parse(data: bytes) -> pa.Table:
-    text = data.decode("utf-8-sig")
-    header = next(csv.reader(io.StringIO(text, newline="")), [])
+def _parse(text: str, header: Sequence[str]) -> pa.Table:
     return pa_csv.read_csv(
         pa.BufferReader(text.encode()),
         # With threads, errors would not say which row.

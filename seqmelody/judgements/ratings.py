@@ -41,7 +41,12 @@ class RatingTable:
 
     @classmethod
     def read(
-        cls, path: str | Path, *, column: str = "score", scale: tuple[float, float] | None = None
+        cls,
+        path: str | Path,
+        *,
+        column: str = "score",
+        scale: tuple[float, float] | None = None,
+        rater: str | None = None,
     ) -> RatingTable:
         """Read a CSV file: ``id`` or ``path``, the column of the rating, and maybe ``rater``.
 
@@ -54,6 +59,7 @@ class RatingTable:
             path: The file.
             column: Which column holds the ratings.
             scale: Lowest and highest rating there can be.
+            rater: Who gave the ratings, where the file names nobody.
 
         Raises:
             UsageError: The file cannot be read, lacks a column, holds no rating, or a rating is
@@ -74,9 +80,11 @@ class RatingTable:
                     f"{text.path}: {column} {value[outside[0]]:g} lies outside the scale from "
                     f"{low:g} to {high:g}, in {row_numbers(outside)}"
                 )
-        rater, called = raters(text)
+        number, called = raters(text)
+        if rater is not None and not called:
+            number, called = np.zeros_like(number), (rater,)
         melody = np.unique(np.array(names, dtype=object), return_inverse=True)[1]
-        again = repeats(melody, rater, value) & (rater >= 0)
+        again = repeats(melody, number, value) & (number >= 0)
         warnings = []
         if again.any():
             rows = np.flatnonzero(again)
@@ -90,9 +98,9 @@ class RatingTable:
             key,
             [name for name, keep in zip(names, kept, strict=True) if keep],
             value[kept],
-            rater[kept],
+            number[kept],
             called,
-            (*warnings, *_odd_raters(text.path, value[kept], rater[kept], called)),
+            (*warnings, *_odd_raters(text.path, value[kept], number[kept], called)),
         )
 
 
@@ -174,7 +182,8 @@ def _odd_raters(
         elif np.ptp(given) == 0:
             constant.append(name)
     told = []
-    for who, what in ((single, "gave one rating"), (constant, "always gave the same rating")):
+    alike = "always gave the same rating, which tells nothing of a taste"
+    for who, what in ((single, "gave one rating"), (constant, alike)):
         if who:
             several = f"{len(who)} raters" if len(who) > 1 else f"rater {who[0]!r}"
             told.append(f"{path}: {several} {what}: kept, and drawn to the consensus")

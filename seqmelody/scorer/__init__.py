@@ -5,7 +5,7 @@ from __future__ import annotations
 from seqmelody.scorer.chunk import MAX_NOTES
 from seqmelody.scorer.items import Item, Items
 from seqmelody.scorer.ranking import Ranking, Selection
-from seqmelody.scorer.results import Explanation, Score
+from seqmelody.scorer.results import Explanation, Preferred, Score
 from seqmelody.scorer.reward import MelodyReward
 from seqmelody.scorer.scorer import Scorer
 
@@ -15,6 +15,7 @@ __all__ = [
     "Item",
     "Items",
     "MelodyReward",
+    "Preferred",
     "Ranking",
     "Score",
     "Scorer",

@@ -60,6 +60,7 @@ def adapt(
     column: str = "score",
     scale: tuple[float, float] | None = None,
     line: MelodyLine = MelodyLine(),
+    replace: bool = False,
 ) -> Adapted:
     """Fits listeners to ratings, and writes a checkpoint that knows them.
 
@@ -71,20 +72,22 @@ def adapt(
         checkpoint: Folder, or ``.ckpt`` of a run.
         ratings: CSV file with ``path``, the column of the rating, and maybe ``rater``. Paths are
             those of MIDI files, from the file's own folder or else from the working directory on.
-        out: Folder of the new checkpoint; an older one of that name is replaced.
+        out: Folder of the new checkpoint. May be the one to adapt, which then gets to know the
+            listeners where it is.
         listener: Who gave the ratings of the file; or, where it has a column ``rater``, which of
             them to fit. By default all of them.
         column: Which column holds the ratings.
         scale: Lowest and highest rating there can be.
         line: Which line of a MIDI file is the melody.
+        replace: Whether another checkpoint at ``out`` may be replaced.
 
     Raises:
         CheckpointError: The checkpoint cannot be read.
         UsageError: The ratings cannot be read or used, or there is something else at ``out``.
     """
     out = Path(out)
-    if out.exists() and not (out / CONFIG_FILE).is_file():
-        raise UsageError(f"{out}: is there, and no checkpoint; give another --out")
+    if out.exists():
+        _require_free(out, Path(checkpoint), Path(ratings), replace)
     if scale is not None and not (math.isfinite(scale[0]) and scale[0] < scale[1] < math.inf):
         raise UsageError(f"the scale must be two rising numbers, not {scale[0]:g} {scale[1]:g}")
     loaded = load_checkpoint(checkpoint)
@@ -92,11 +95,11 @@ def adapt(
     if scale is None and known.rating is not None and known.rating.low is not None:
         assert known.rating.high is not None
         scale = (known.rating.low, known.rating.high)
-    table = RatingTable.read(ratings, column=column, scale=scale)
+    table = RatingTable.read(ratings, column=column, scale=scale, rater=listener)
     if table.key != "path":
         raise UsageError(f"{table.path}: needs a column 'path' of MIDI files, and no column 'id'")
     raters = _raters(table, listener)
-    wanted = np.isin(table.rater, list(raters)) if table.raters else np.ones(len(table), dtype=bool)
+    wanted = np.isin(table.rater, list(raters))
     names = [name for name, here in zip(table.names, wanted, strict=True) if here]
     value, rater = table.value[wanted], table.rater[wanted]
     score, embedding, failures = _scored(loaded, table.path, names, line)
@@ -115,23 +118,40 @@ def adapt(
             fitted[name] = model.fit(score[own], embedding[own], value[own])
     listeners = dataclasses.replace(known, rating=model, listeners={**known.listeners, **fitted})
     save_checkpoint(
-        out,
+        # What a link leads to is replaced, not the link.
+        out.resolve(),
         dataclasses.replace(loaded, listeners=listeners),
         _card(Path(checkpoint), loaded, listeners),
     )
     warnings = table.warnings
-    nameless = int((table.rater < 0).sum()) if table.raters else 0
+    again = sorted(fitted.keys() & known.listeners.keys())
+    if again:
+        warnings += (f"{', '.join(again)}: known before, and now fitted to these ratings alone",)
+    nameless = int((table.rater < 0).sum())
     if nameless:
         warnings += (f"{nameless} ratings without a rater are left out",)
     return Adapted(out, fitted, known.rating is None, warnings, failures)
 
 
+def _require_free(out: Path, checkpoint: Path, ratings: Path, replace: bool) -> None:
+    """Checks that nothing would be lost.
+
+    Raises:
+        UsageError: What is at ``out`` is no checkpoint, or another than the one adapted, or holds
+            the ratings.
+    """
+    if not (out / CONFIG_FILE).is_file():
+        raise UsageError(f"{out}: is there, and no checkpoint; give another --out")
+    if not replace and not (checkpoint.exists() and out.samefile(checkpoint)):
+        raise UsageError(f"{out}: holds a checkpoint already; give another --out, or --replace it")
+    if ratings.resolve().is_relative_to(out.resolve()):
+        raise UsageError(f"{ratings}: lies in {out}, which is replaced as a whole; move it")
+
+
 def _raters(table: RatingTable, listener: str | None) -> dict[int, str]:
     """Whom to fit, by number in the table."""
     if not table.raters:
-        if listener is None:
-            raise UsageError(f"{table.path}: names no rater, so say whose the ratings are")
-        return {-1: listener}
+        raise UsageError(f"{table.path}: names no rater, so say whose the ratings are (--listener)")
     if listener is None:
         return dict(enumerate(table.raters))
     if listener not in table.raters:
@@ -185,7 +205,14 @@ def _assumed(
     scores = np.asarray(checkpoint.score_quantiles, dtype=np.float64)
     if scores.size == 0:
         scores = score
-    model = RatingModel.assumed(float(scores.mean()), float(scores.std()) or 1.0, value, embedding)
+    whitening = checkpoint.whitening
+    model = RatingModel.assumed(
+        float(scores.mean()),
+        float(scores.std()) or 1.0,
+        value,
+        embedding,
+        directions=None if whitening is None else whitening.axes_EE.T,
+    )
     low, high = (None, None) if scale is None else scale
     return dataclasses.replace(model, low=low, high=high)
 

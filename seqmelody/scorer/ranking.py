@@ -1,4 +1,4 @@
-"""Candidates in order: those above a threshold, none of them a repeat of a better one.
+"""Candidates in order: good enough, and none of them a repeat of a better one.
 
 Two melodies that differ in nothing but their key are the same one, and the first is kept. Beyond
 that, of two melodies whose embeddings are alike the better is kept, greedily: from the best one
@@ -43,6 +43,7 @@ class Selection:
         percentile: Lowest percentile.
         distinct: From this cosine of their whitened embeddings on, of two melodies the better is
             kept; 1 only drops what differs in its key alone, and ``None`` drops nothing.
+        without_warnings: Whether a melody with a warning is dropped.
 
     Raises:
         UsageError: A value makes no sense.
@@ -52,6 +53,7 @@ class Selection:
     threshold: float | None = None
     percentile: float | None = None
     distinct: float | None = None
+    without_warnings: bool = False
 
     def __post_init__(self) -> None:
         if self.top is not None and self.top < 1:
@@ -88,6 +90,8 @@ class Ranking:
         places: Where each of ``scores`` stood among all that was read, from 0.
         read: How many melodies could be read.
         below: How many of them scored too low.
+        warned: How many of the rest were dropped for their warnings.
+        warning: One of those warnings, as an example; empty if ``warned`` is 0.
         repeated: How many of the rest repeat an earlier one, in whatever key.
         alike: How many of the rest are too like a better one, as far as was looked.
     """
@@ -96,6 +100,8 @@ class Ranking:
     places: list[int]
     read: int
     below: int
+    warned: int
+    warning: str
     repeated: int
     alike: int
 
@@ -119,6 +125,8 @@ class Candidates:
         self._failed_places: list[int] = []
         self._place = 0
         self._below = 0
+        self._warned = 0
+        self._warning = ""
         self._repeated = 0
 
     def add(self, chunk: ScoredChunk, scores: list[Score]) -> None:
@@ -133,6 +141,9 @@ class Candidates:
                 self._failed_places.append(place)
             elif not selection.admits(score):
                 self._below += 1
+            elif selection.without_warnings and score.warnings:
+                self._warning = self._warning or score.warnings[0]
+                self._warned += 1
             elif key is not None and key in self._seen:
                 self._repeated += 1
             else:
@@ -150,7 +161,7 @@ class Candidates:
         Args:
             progress: Show a progress bar on standard error while melodies are compared.
         """
-        read = self._below + self._repeated + len(self._scores)
+        read = self._below + self._warned + self._repeated + len(self._scores)
         # Where a listener is asked for, it is this one's order.
         score_N = np.array(
             [score.score if score.rating is None else score.rating for score in self._scores],
@@ -172,6 +183,8 @@ class Candidates:
             places=[*(self._places[row] for row in rows), *self._failed_places],
             read=read,
             below=self._below,
+            warned=self._warned,
+            warning=self._warning,
             repeated=self._repeated,
             alike=alike,
         )

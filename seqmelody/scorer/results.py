@@ -29,6 +29,9 @@ class Score:
             to the same mean and scale, nine times in ten. It says how much of the score is chance,
             not whether people agree with it. ``None`` where there is no score, or the checkpoint
             does not know.
+        catchy: Probability that a person who is asked says yes, it is catchy (or whatever the
+            question was), 0 to 1; ``None`` where there is no score, or the checkpoint has learnt no
+            such answers.
     """
 
     path: str
@@ -39,6 +42,22 @@ class Score:
     error: InputError | None = None
     rating: float | None = None
     interval: tuple[float, float] | None = None
+    catchy: float | None = None
+
+
+@dataclass(frozen=True)
+class Preferred:
+    """Which of two melodies people prefer; the three probabilities add up to 1.
+
+    Attributes:
+        a: That a person prefers the first.
+        b: That a person prefers the second.
+        neither: That a person is undecided; 0 where those it was learnt from never were.
+    """
+
+    a: float
+    b: float
+    neither: float
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,11 +12,9 @@ Shapes: B melodies in a batch, L notes of the longest, E embedding size.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,12 +27,12 @@ from seqmelody.familiarity import Familiarity
 from seqmelody.melody import STEPS_PER_QUARTER
 from seqmelody.midi import MelodyLine
 from seqmelody.model import ModelOutput
-from seqmelody.model.posterior import INTERVAL_SDS
 from seqmelody.scorer.chunk import ReadChunk
 from seqmelody.scorer.items import Item, ItemReader, Items
+from seqmelody.scorer.meaning import Meaning
 from seqmelody.scorer.pipeline import Outputs, ScoredChunk, run
 from seqmelody.scorer.ranking import Candidates, Ranking, Selection
-from seqmelody.scorer.results import Explanation, Score
+from seqmelody.scorer.results import Explanation, Preferred, Score
 from seqmelody.tokens import Tokenizer
 
 _THREADS_OF_A_GPU = 2
@@ -58,7 +56,8 @@ class Scorer:
             ``rating``, and ``rank`` orders by it.
 
     Raises:
-        UsageError: The checkpoint knows no such listener; or there is no such device, or ``threads`` is below 1.
+        UsageError: The checkpoint knows no such listener; or there is no such device, or
+            ``threads`` is below 1.
     """
 
     def __init__(
@@ -80,7 +79,7 @@ class Scorer:
             raise UsageError(f"device {str(device)!r} cannot be used: {reason}") from error
         self.checkpoint = checkpoint
         self.line = line
-        self._listener = None if listener is None else checkpoint.rated_by(listener)
+        self._meaning = Meaning(checkpoint, listener)
         self._familiarity = Familiarity(checkpoint.statistic_ranges)
         on_cpu = self.device.type == "cpu"
         self._threads = (threads or torch.get_num_threads()) if on_cpu else _THREADS_OF_A_GPU
@@ -125,6 +124,16 @@ class Scorer:
         return self.checkpoint.model.head.posterior is not None
 
     @property
+    def knows_ratings(self) -> bool:
+        """Whether scores come with a listener's ratings."""
+        return self._meaning.knows_ratings
+
+    @property
+    def knows_catchy(self) -> bool:
+        """Whether scores come with the chance that people say yes to a melody."""
+        return self._meaning.knows_catchy
+
+    @property
     def embedding_size(self) -> int:
         """E, the length of a melody's vector."""
         return self.checkpoint.model.config.embedding_size
@@ -151,7 +160,7 @@ class Scorer:
         hand are lost.
         """
         for chunk in self._run(items, progress):
-            yield from self._scores(chunk)
+            yield from self._meaning.scores(chunk)
 
     def rank(
         self,
@@ -161,6 +170,7 @@ class Scorer:
         threshold: float | None = None,
         percentile: float | None = None,
         distinct: float | None = None,
+        without_warnings: bool = False,
         progress: bool = False,
     ) -> list[Score]:
         """Scores of melodies, best first, then the items that could not be read; see ``score``.
@@ -174,13 +184,14 @@ class Scorer:
             distinct: 1 leaves out melodies that repeat an earlier one, in whatever key. Below 1,
                 it also leaves out those whose whitened embedding has this cosine, or a higher one,
                 with that of a better melody that is kept; see ``Whitening``.
+            without_warnings: Only melodies that no warning is given for.
             progress: Show progress bars on standard error.
 
         Raises:
             UsageError: A value makes no sense, or the checkpoint knows of no percentiles or no
                 whitening where they are needed.
         """
-        wanted = Selection(top, threshold, percentile, distinct)
+        wanted = Selection(top, threshold, percentile, distinct, without_warnings)
         return self.ranking(items, wanted, progress=progress).scores
 
     def ranking(self, items: Items, wanted: Selection, *, progress: bool = False) -> Ranking:
@@ -207,7 +218,7 @@ class Scorer:
             )
         candidates = Candidates(wanted, whitening)
         for chunk in self._run(items, progress):
-            candidates.add(chunk, self._scores(chunk))
+            candidates.add(chunk, self._meaning.scores(chunk))
         return candidates.ranking(progress=progress)
 
     def embed(self, items: Items, *, progress: bool = False) -> NDArray[np.float32]:
@@ -241,7 +252,7 @@ class Scorer:
         See ``score``.
         """
         for chunk in self._run(items, progress):
-            scores = self._scores(chunk)
+            scores = self._meaning.scores(chunk)
             for score, embedding_E in zip(scores, chunk.embedding_NE, strict=True):
                 yield score, embedding_E if score.error is None else None
 
@@ -260,6 +271,17 @@ class Scorer:
             a_1E, b_1E = self.checkpoint.whitening(a_1E), self.checkpoint.whitening(b_1E)
         return float(np.clip((a_1E * b_1E).sum(), -1.0, 1.0))
 
+    def preference(self, a: Item, b: Item) -> Preferred:
+        """Which of two melodies people would prefer, for a checkpoint that learnt preferences.
+
+        Raises:
+            UsageError: The checkpoint has learnt none.
+            InputError: One cannot be read.
+            ValueError: One is a folder, archive or corpus of several melodies.
+        """
+        score_a, score_b = (float(self._forward(self._only(item)[1])[0][0]) for item in (a, b))
+        return self._meaning.preferred(score_a, score_b)
+
     def explain(self, item: Item) -> Explanation:
         """Each note's share of the score of one melody.
 
@@ -274,7 +296,7 @@ class Scorer:
         weight = output.weight_BL[0].double().cpu().numpy()
         value = output.value_BL[0].double().cpu().numpy()
         return Explanation(
-            score=self._scores(ScoredChunk(read, *_arrays(output)))[0],
+            score=self._meaning.scores(ScoredChunk(read, *_arrays(output)))[0],
             onset_quarters=melody.onset / STEPS_PER_QUARTER,
             duration_quarters=melody.duration / STEPS_PER_QUARTER,
             pitch=melody.pitch.astype(np.int16),
@@ -294,32 +316,6 @@ class Scorer:
         if len(read) > 1:
             raise ValueError(f"{item!r} holds several melodies; this takes one")
         return read, gather(read.tokens, np.zeros(1, dtype=np.int64))
-
-    def _scores(self, chunk: ScoredChunk) -> list[Score]:
-        read, score_N = chunk.read, chunk.score_N
-        nothing: list[Any] = [None] * len(read)
-        percentile_N = self.checkpoint.percentile(score_N)
-        rating_N = None
-        if self._listener is not None:
-            rating_N = self._listener(score_N, chunk.embedding_NE)
-        half_N = INTERVAL_SDS * chunk.sd_N
-        bounds = zip((score_N - half_N).tolist(), (score_N + half_N).tolist(), strict=True)
-        intervals = [None if math.isnan(low) else (low, high) for low, high in bounds]
-        rows = zip(
-            read.paths,
-            score_N.tolist(),
-            nothing if percentile_N is None else percentile_N.tolist(),
-            np.diff(read.tokens.offsets).tolist(),
-            read.warnings,
-            read.errors,
-            nothing if rating_N is None else rating_N.tolist(),
-            intervals,
-            strict=True,
-        )
-        return [
-            Score(*row) if row[5] is None else Score(row[0], math.nan, None, 0, error=row[5])
-            for row in rows
-        ]
 
     def _reader(self, items: Items) -> ItemReader:
         return ItemReader(items, self.tokenizer, self.line, self._familiarity)
