@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from html.parser import HTMLParser
 
 import pytest
 from rated import prepare_rated, suite_of
 
 from seqmelody.evaluation import Suite, run_suite
+from seqmelody.evaluation.intervals import Estimate
 from seqmelody.evaluation.page import page
+from seqmelody.evaluation.results import Row, Section, SuiteReport
 
 
 class Reader(HTMLParser):
@@ -84,6 +87,68 @@ def test_each_kind_of_task_has_its_plots(report, read):
     plots = {"corruption": 3, "ratings": 1, "detection": 3, "stability": 1}
     assert read.seen["svg"] == sum(plots[section.task] for section in report.sections)
     assert read.seen["figcaption"] == read.seen["svg"]
+
+
+def test_the_page_says_when_and_how_it_was_made(report):
+    text = page(report, made="2026-01-31 12:00 UTC", command="seqmelody evaluate --suite <a>.yaml")
+    assert "2026-01-31 12:00 UTC" in text
+    assert "seqmelody evaluate --suite &lt;a&gt;.yaml" in text
+    assert "<dt>Date</dt>" not in page(report)
+
+
+def measured(task: str, **figures: Estimate) -> str:
+    """The text of a page about one task; the names of its methods are those of the figures."""
+    name = {"corruption": "mean of trained kinds", "ratings": "rho", "cost": "ms a melody"}[task]
+    rows = tuple(Row(method, Result(name, found)) for method, found in figures.items())
+    report = SuiteReport((Section(task, "a title", "a note", rows),), (), {"python": "3"})
+    reader = Reader()
+    reader.feed(page(report))
+    return " ".join(" ".join(reader.text).split())
+
+
+@dataclass(frozen=True)
+class Result:
+    """One figure."""
+
+    name: str
+    found: Estimate
+
+    @property
+    def headlines(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def figures(self) -> dict[str, Estimate]:
+        return {self.name: self.found}
+
+
+def test_the_best_is_named_and_how_sure_that_is():
+    good, near = Estimate(0.9, 0.8, 0.95), Estimate(0.85, 0.7, 0.9)
+    poor = Estimate(0.4, 0.3, 0.5)
+    assert "clearly ahead of all others" in measured("corruption", one=good, two=poor)
+    assert "not clearly ahead of two" in measured("corruption", one=good, two=near, three=poor)
+    assert "not clearly ahead of two, three" in measured(
+        "corruption", one=good, two=near, three=near
+    )
+    assert "all alike" in measured("corruption", one=good, two=good)
+    assert "better than chance" not in measured("corruption", one=good)
+    # Chance is a half of comparisons, and no correlation.
+    assert "not clearly better than chance" in measured("corruption", one=poor)
+    assert "not clearly better than chance" not in measured("ratings", one=poor)
+    # What costs less is better.
+    cost = measured("cost", dear=good, cheap=poor)
+    assert "■ cheap 0.400 (0.300 to 0.500) clearly ahead of all others" in cost
+
+
+def test_what_is_not_known_is_said_in_words():
+    nothing = float("nan")
+    alone, unknown = Estimate(0.75, nothing, nothing), Estimate(nothing, nothing, nothing)
+    text = measured("corruption", one=alone, two=Estimate(0.6, 0.5, 0.7), three=unknown)
+    assert "0.750 no interval is known" in text
+    assert "not known" in text
+    assert "not clearly ahead of one" in measured(
+        "corruption", one=Estimate(0.7, nothing, nothing), two=Estimate(0.8, 0.75, 0.85)
+    )
+    assert not re.search(r"\bnan\b", text, re.IGNORECASE)
 
 
 def test_the_same_report_gives_the_same_page(report, html):

@@ -117,7 +117,7 @@ def test_stimuli_for_choosing_are_two_of_five(report):
     ] * 3 + [True]
     assert "all 120 stimuli" in section(report, "Ratings, liked: all").title
     assert "test half, 72 stimuli" in section(report, "Ratings, liked: test").title
-    assert "raters' agreement allows is about 0.9" in section(report, "Ratings, liked: all").note
+    assert "raters' agreement allows: 0.9" in section(report, "Ratings, liked: all").note
 
 
 def test_the_same_is_on_screen_in_json_and_in_csv(report):

@@ -109,7 +109,9 @@ def _run_checkpoint(args: argparse.Namespace) -> int:
 
 def _run_suite(args: argparse.Namespace) -> int:
     import json
+    import shlex
     import sys
+    from datetime import datetime, timezone
 
     from seqmelody.evaluation.suite import Suite
 
@@ -125,7 +127,9 @@ def _run_suite(args: argparse.Namespace) -> int:
     if args.csv:
         _write(args.csv, report.to_csv())
     if args.html:
-        _write(args.html, page(report))
+        made = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"
+        command = shlex.join(["seqmelody", *sys.argv[1:]])
+        _write(args.html, page(report, made=made, command=command))
     return 0 if report.complete else 1
 
 

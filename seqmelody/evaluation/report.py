@@ -22,10 +22,10 @@ from seqmelody.evaluation.methods import (
     check_tokenizer,
     kinds_trained_on,
     method,
-    names_of,
     trained_on,
 )
-from seqmelody.evaluation.results import reason, shown
+from seqmelody.evaluation.results import known, reason, shown
+from seqmelody.evaluation.suite import names_of
 from seqmelody.evaluation.transposition import TranspositionResult, transposition_task
 
 
@@ -59,14 +59,12 @@ class Report:
     transposition: TranspositionResult
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; ``None`` for a correlation that is not known."""
+        """Plain values for JSON; ``None`` for a figure that is not known."""
         values = asdict(self)
         values["corruption"]["worst_trained_kind"] = self.corruption.worst
-        values["transposition"]["rank_correlation"] = {
-            shift: _known(value) for shift, value in self.transposition.rank_correlation.items()
-        }
-        values["transposition"]["worst"] = _known(self.transposition.worst)
-        return values
+        values["transposition"]["worst"] = self.transposition.worst
+        plain: dict[str, Any] = known(values)
+        return plain
 
     def table(self) -> str:
         """The figures for a screen or a Markdown file."""
@@ -78,12 +76,12 @@ class Report:
                     kind,
                     "yes" if kind in self.kinds_trained_on else "never",
                     found.value,
-                    f"{found.low:.4f} to {found.high:.4f}",
+                    found.interval,
                     self.corruption.comparisons[kind],
                 ]
             )
         mean = self.corruption.trained_mean
-        rows.append(["mean of trained kinds", "", mean.value, f"{mean.low:.4f} to {mean.high:.4f}"])
+        rows.append(["mean of trained kinds", "", mean.value, mean.interval])
         heads = ["kind of copy", "trained on", "pairwise accuracy", "95 % interval", "comparisons"]
         transposition = self.transposition
         lowest = "not known" if math.isnan(transposition.worst) else f"{transposition.worst:.4f}"
@@ -112,10 +110,6 @@ class Report:
                 f"{transposition.largest_change:.2g})",
             ]
         )
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def evaluate(

@@ -146,9 +146,9 @@ class SuiteReport:
                         else {
                             "figures": {
                                 name: {
-                                    "value": _known(found.value),
-                                    "low": _known(found.low),
-                                    "high": _known(found.high),
+                                    "value": known(found.value),
+                                    "low": known(found.low),
+                                    "high": known(found.high),
                                 }
                                 for name, found in row.result.figures().items()
                             }
@@ -177,7 +177,7 @@ class SuiteReport:
                     continue
                 for name, found in row.result.figures().items():
                     figures = (found.value, found.low, found.high)
-                    yield [*about, name, *map(_known, figures), ""]
+                    yield [*about, name, *map(known, figures), ""]
 
 
 def shown(found: Estimate) -> str:
@@ -185,7 +185,7 @@ def shown(found: Estimate) -> str:
     if math.isnan(found.value):
         return "not known"
     if math.isnan(found.low):
-        return f"{found.value:.3f}"
+        return f"{found.value:,.0f}" if abs(found.value) >= 1000 else f"{found.value:.3f}"
     return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
@@ -195,5 +195,8 @@ def reason(error: Exception) -> str:
     return line if isinstance(error, SeqmelodyError) else f"{type(error).__name__}: {line}"
 
 
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
+def known(value: Any) -> Any:
+    """The same, in dictionaries too, with ``None`` for each number that is not known."""
+    if isinstance(value, dict):
+        return {name: known(entry) for name, entry in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -239,9 +239,10 @@ class _Run:
         about = rated.stimuli[chosen]
         which = "all" if task.stimuli == ALL else f"{task.stimuli} half,"
         data = f"{task.ratings}: {which} {len(about)} stimuli"
-        ceilings = [f"{about.ceiling(within=within):.2f}" for within in (False, True)]
+        most = [about.ceiling(within=within) for within in (False, True)]
+        ceilings = ["not known" if np.isnan(each) else f"{each:.2f}" for each in most]
         note = (
-            "Spearman's rho with mean ratings; the most that the raters' agreement allows is about "
+            "Spearman's rho with mean ratings; the most that the raters' agreement allows: "
             f"{ceilings[0]} over all stimuli and {ceilings[1]} within systems."
         )
         note = " ".join([note, *(f"{warning}." for warning in rated.warnings)])
