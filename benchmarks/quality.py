@@ -55,7 +55,9 @@ def listeners(setting: Setting) -> Iterator[Row]:  # noqa: ARG001 - as all of th
     method = CheckpointMethod(load_checkpoint(default_checkpoint()))
     # Its own, so that the melodies of the test split are none that it was trained on.
     opened = Corpus.open(method.checkpoint.config["corpus"])
-    result = listeners_task(method, opened, opened.split("test"))
+    result = listeners_task(
+        method, opened, opened.split("test"), whitening=method.checkpoint.whitening
+    )
     rows = []
     for prior in ("assumed", "learnt"):
         for count, found in getattr(result, prior).items():

@@ -41,10 +41,10 @@ import yaml
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from seqmelody.config import ModelConfig
+from seqmelody.config import ADDED_MODEL_SETTINGS, ModelConfig
 from seqmelody.errors import CheckpointError, UsageError
 from seqmelody.listeners import Listeners
-from seqmelody.model import MelodyNetwork
+from seqmelody.model import MelodyNetwork, build_model
 from seqmelody.model.posterior import ReadoutPosterior
 from seqmelody.tokens import Tokenizer
 from seqmelody.whitening import Whitening
@@ -366,12 +366,15 @@ def _assemble(
 ) -> Checkpoint:
     try:
         stored = dict(config["model"])
+        for name, value in ADDED_MODEL_SETTINGS.items():
+            stored.setdefault(name, value)
+        config = {**config, "model": stored}
         unknown = set(stored) ^ {setting.name for setting in fields(ModelConfig)}
         if unknown:
             raise ValueError(f"model settings unknown or missing: {', '.join(sorted(unknown))}")
-        stored["dilations"] = tuple(stored["dilations"])
+        settings = ModelConfig(**{**stored, "dilations": tuple(stored["dilations"])})
         reads = Tokenizer.from_dict(dict(tokenizer))
-        model = MelodyNetwork(ModelConfig(**stored), reads)
+        model = build_model(settings, reads)
         model.load_state_dict(dict(weights), strict=True)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         # One line, and the first few of the weights that do not fit: there may be forty.

@@ -34,6 +34,10 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 """Of the arithmetic in training; the weights are float32 in all of them."""
 CONTEXTS = ("gru", "attention", "none")
 """How a note is told of the whole melody."""
+FRONT_ENDS = ("notes", "mel", "stft", "filterbank", "butterfly")
+"""What the model takes a melody as: its notes, or the sound of it."""
+STARTS = ("random", "exact")
+"""What a learned transform of sound begins as."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,22 @@ class ModelConfig:
     dropout: float = 0.15
     """Share of channels dropped in training."""
     feature_dropout: float = 0.15
-    """Share of the notes' features (an interval, a duration, ...) left out in training."""
+    """Share of the notes' features (an interval, a duration, ...) left out in training; of the
+    frequencies, where the model hears the melody."""
+    front_end: str = "notes"
+    """What the model takes a melody as: its notes; or its sound, as a log-mel spectrogram (mel) or
+    through a transform of frames, either fixed (stft) or learned (filterbank, butterfly)."""
+    bands: int = 96
+    """Of the log-mel spectrogram."""
+    filters: int = 8
+    """Of the first 2-D convolution over the spectrogram; the two next have twice and four times as
+    many."""
+    start: str = "random"
+    """What a learned transform of frames begins as: random, or exact, the Fourier transform."""
 
     def __post_init__(self) -> None:
         sizes = ("channels", "kernel_size", "hidden_size", "layers", "heads", "embedding_size")
-        for name in sizes:
+        for name in (*sizes, "bands", "filters"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.kernel_size % 2 == 0:
@@ -72,6 +87,12 @@ class ModelConfig:
             raise ValueError(f"dilations must be at least 1, not {list(self.dilations)}")
         if self.context not in CONTEXTS:
             raise ValueError(f"context must be one of {', '.join(CONTEXTS)}, not {self.context!r}")
+        if self.front_end not in FRONT_ENDS:
+            raise ValueError(
+                f"front_end must be one of {', '.join(FRONT_ENDS)}, not {self.front_end!r}"
+            )
+        if self.start not in STARTS:
+            raise ValueError(f"start must be one of {', '.join(STARTS)}, not {self.start!r}")
         if self.context == "attention" and self.channels % (2 * self.heads):
             raise ValueError(
                 f"channels must be a multiple of twice the heads, but {self.channels} is none of "
@@ -80,6 +101,14 @@ class ModelConfig:
         for name in ("dropout", "feature_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in [0, 1), not {getattr(self, name)}")
+
+
+ADDED_MODEL_SETTINGS: dict[str, Any] = {
+    setting.name: setting.default
+    for setting in dataclasses.fields(ModelConfig)
+    if setting.name in {"front_end", "bands", "filters", "start"}
+}
+"""What checkpoints that were written before models could hear do not say of theirs."""
 
 
 @dataclass(frozen=True)
@@ -123,31 +152,60 @@ class ContrastConfig:
 
 
 @dataclass(frozen=True)
-class RatingConfig:
-    """Learning from people's ratings."""
+class JudgedConfig:
+    """Learning from what people said of melodies."""
 
     corpus: str
-    """Folder that 'seqmelody prepare' wrote, with the melodies that were rated."""
+    """Folder that 'seqmelody prepare' wrote, with the melodies that were judged."""
     labels: str
-    """CSV file of the ratings: 'id' or 'path', the column of the rating, and maybe 'rater'."""
-    column: str = "score"
-    """Column of the rating."""
-    scale: tuple[float, float] | None = None
-    """Lowest and highest rating there can be; others are refused. By default any number goes."""
+    """CSV file of what they said."""
     weight: float = 1.0
     """Of this objective in the sum of all."""
     melodies: int = 32
-    """Rated melodies in a step, each with all its ratings."""
+    """Judged melodies in a step, each with all that was said of it."""
     raters: bool = False
-    """Learn each rater's offset and scale, and the consensus beside them."""
+    """Learn what is each rater's own, and the consensus beside it."""
     taste_rank: int = 0
     """Directions in the space of embeddings in which raters may differ; needs raters."""
     leave_out: str | None = None
     """COLUMN=VALUE of that corpus: rows that, with their near-duplicates, are neither trained on nor
     chosen by, to test on; its test split is then trained on."""
 
+    @property
+    def name(self) -> str:
+        """Of the objective, as a setting of ``TrainConfig``."""
+        return type(self).__name__.removesuffix("Config").lower()
+
     def __post_init__(self) -> None:
-        _check_judged("rating", self)
+        if not 0 < self.weight < math.inf:
+            raise ValueError(f"{self.name}.weight must be above 0, not {self.weight}")
+        for setting, least in (("melodies", 1), ("taste_rank", 0)):
+            value = getattr(self, setting)
+            if value < least:
+                raise ValueError(f"{self.name}.{setting} must be at least {least}, not {value}")
+        if self.taste_rank and not self.raters:
+            raise ValueError(
+                f"{self.name}.taste_rank needs {self.name}.raters, for tastes are a rater's"
+            )
+        if self.leave_out is not None and not all(self.leave_out.partition("=")):
+            raise ValueError(f"{self.name}.leave_out must be COLUMN=VALUE, not {self.leave_out!r}")
+
+
+@dataclass(frozen=True)
+class RatingConfig(JudgedConfig):
+    """Learning from people's ratings."""
+
+    labels: str
+    """CSV file of the ratings: 'id' or 'path', the column of the rating, and maybe 'rater'."""
+    raters: bool = False
+    """Learn each rater's offset and scale, and the consensus beside them."""
+    column: str = "score"
+    """Column of the rating."""
+    scale: tuple[float, float] | None = None
+    """Lowest and highest rating there can be; others are refused. By default any number goes."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.scale is not None and not (
             all(map(math.isfinite, self.scale)) and self.scale[0] < self.scale[1]
         ):
@@ -155,68 +213,32 @@ class RatingConfig:
 
 
 @dataclass(frozen=True)
-class PreferenceConfig:
+class PreferenceConfig(JudgedConfig):
     """Learning from pairs of which people preferred one."""
 
-    corpus: str
-    """Folder that 'seqmelody prepare' wrote, with the melodies that were compared."""
     labels: str
     """CSV file of the pairs: 'winner', 'loser', and maybe 'rater' and 'tie' (0 or 1)."""
-    weight: float = 1.0
-    """Of this objective in the sum of all."""
     melodies: int = 32
     """Melodies in a step at most: half as many pairs."""
     raters: bool = False
     """Learn how strongly each rater's choices follow the score, and the consensus beside them."""
-    taste_rank: int = 0
-    """Directions in the space of embeddings in which raters may differ; needs raters."""
-    leave_out: str | None = None
-    """COLUMN=VALUE of that corpus: rows that, with their near-duplicates, are neither trained on nor
-    chosen by, to test on; its test split is then trained on."""
 
     def __post_init__(self) -> None:
-        _check_judged("preference", self)
+        super().__post_init__()
         if self.melodies < 2:
             raise ValueError(f"preference.melodies must be at least 2, not {self.melodies}")
 
 
 @dataclass(frozen=True)
-class CatchyConfig:
+class CatchyConfig(JudgedConfig):
     """Learning from people's yes or no."""
 
-    corpus: str
-    """Folder that 'seqmelody prepare' wrote, with the melodies that were judged."""
     labels: str
     """CSV file of the answers: 'id' or 'path', the column of the answer, and maybe 'rater'."""
-    column: str = "catchy"
-    """Column of the answer: 1 for yes, 0 for no."""
-    weight: float = 1.0
-    """Of this objective in the sum of all."""
-    melodies: int = 32
-    """Judged melodies in a step, each with all its answers."""
     raters: bool = False
     """Learn how readily each rater says yes, and the consensus beside them."""
-    taste_rank: int = 0
-    """Directions in the space of embeddings in which raters may differ; needs raters."""
-    leave_out: str | None = None
-    """COLUMN=VALUE of that corpus: rows that, with their near-duplicates, are neither trained on nor
-    chosen by, to test on; its test split is then trained on."""
-
-    def __post_init__(self) -> None:
-        _check_judged("catchy", self)
-
-
-def _check_judged(name: str, config: RatingConfig | PreferenceConfig | CatchyConfig) -> None:
-    if not 0 < config.weight < math.inf:
-        raise ValueError(f"{name}.weight must be above 0, not {config.weight}")
-    for setting, least in (("melodies", 1), ("taste_rank", 0)):
-        if getattr(config, setting) < least:
-            value = getattr(config, setting)
-            raise ValueError(f"{name}.{setting} must be at least {least}, not {value}")
-    if config.taste_rank and not config.raters:
-        raise ValueError(f"{name}.taste_rank needs {name}.raters, for tastes are a rater's")
-    if config.leave_out is not None and not all(config.leave_out.partition("=")):
-        raise ValueError(f"{name}.leave_out must be COLUMN=VALUE, not {config.leave_out!r}")
+    column: str = "catchy"
+    """Column of the answer: 1 for yes, 0 for no."""
 
 
 @dataclass(frozen=True)

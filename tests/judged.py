@@ -1,4 +1,4 @@
-"""Files of judgements for tests."""
+"""Judgements for tests: files of them, and what is learnt of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from seqmelody.corpus import Corpus
+from seqmelody.objectives.judged import JudgedObjective, Judgements
 
 
 def write_csv(path: Path, header: str, rows: Iterable[Sequence[object]]) -> Path:
@@ -50,3 +52,18 @@ def pairs_of(corpus: Corpus, path: Path, *, ties: bool = False) -> Path:
         winner, loser = (one, other) if truth[one] > truth[other] else (other, one)
         rows.append((ids[winner], ids[loser], int(ties and number % 5 == 0)))
     return write_csv(path, "winner,loser,tie", rows)
+
+
+def minimise(objective: JudgedObjective, score_B: torch.Tensor, said: Judgements) -> None:
+    """Finds the parameters of least loss."""
+    optimizer = torch.optim.LBFGS(
+        objective.parameters(), max_iter=200, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        total = objective(score_B, None, said)
+        total.backward()
+        return total
+
+    optimizer.step(loss)

@@ -13,11 +13,11 @@ from seqmelody.cli.train import parse
 from seqmelody.config import RatingConfig, TrainConfig
 from seqmelody.training.data import ComparisonBatches
 
-# All but the suite of 'seqmelody evaluate'.
+# All but the suites of 'seqmelody evaluate'.
 CONFIGS = sorted(
     path
     for path in (Path(__file__).parents[1] / "configs").glob("*.yaml")
-    if path.stem != "evaluation"
+    if not path.stem.startswith("evaluation")
 )
 
 

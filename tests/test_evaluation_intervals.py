@@ -10,9 +10,9 @@ from seqmelody.evaluation.intervals import (
     area_under_roc_statistic,
     bootstrap,
     bootstrap_mean,
-    rank_correlation,
     rank_correlation_statistic,
 )
+from seqmelody.objectives.metrics import rank_correlation
 
 figures = st.lists(st.integers(-5, 5), min_size=2, max_size=30).map(
     lambda values: np.array(values, dtype=float)
@@ -49,47 +49,28 @@ def test_the_figure_is_the_mean_of_what_is_known():
     assert found.value == 0.5
     assert 0.25 <= found.low <= 0.5 <= found.high <= 1
     assert bootstrap_mean(values, np.array([7, 7, 3, 3, 9])) == found
-    one = bootstrap_mean(np.array([0.25]), np.array([0]))
-    assert one == Estimate(0.25, 0.25, 0.25)
-    assert str(one) == "0.2500 (0.2500 to 0.2500)"
+    assert str(Estimate(0.25, 0.125, 0.5)) == "0.2500 (0.1250 to 0.5000)"
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_one_group_tells_nothing_of_how_sure_a_figure_is(count):
+    values, groups = np.linspace(0, 1, count), np.zeros(count, dtype=int)
+    found = [
+        bootstrap_mean(values, groups),
+        bootstrap(lambda weight: (weight @ values) / weight.sum(1), groups),
+        # Others are there, but nothing is known of them.
+        bootstrap_mean(np.append(values, np.nan), np.append(groups, 1)),
+    ]
+    for each in found:
+        assert each.value == pytest.approx(values.mean())
+        assert np.isnan([each.low, each.high]).all()
+        assert str(each) == f"{values.mean():.4f}"
 
 
 @pytest.mark.parametrize("values", [[], [np.nan, np.nan]])
 def test_nothing_has_no_mean(values):
     with pytest.raises(ValueError, match="no value"):
         bootstrap_mean(np.array(values), np.zeros(len(values), dtype=int))
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "expected"),
-    [
-        ([1, 2, 3, 4], [10, 20, 30, 400], 1.0),
-        ([1, 2, 3, 4], [4, 3, 2, 1], -1.0),
-        # Ranks 1, 2.5, 2.5, 4 and 1, 3, 2, 4.
-        ([1, 2, 2, 3], [1, 3, 2, 4], 4.5 / np.sqrt(4.5 * 5)),
-        # Ranks 1.5, 1.5, 3, 4 and 3, 1.5, 1.5, 4.
-        ([0, 0, 1, 2], [5, 3, 3, 9], 2.25 / 4.5),
-        # Without ties 1 - 6 sum(d^2) / (n (n^2 - 1)), as Spearman (1904) has it.
-        ([86, 97, 99, 100, 101, 103, 106], [2, 20, 28, 27, 50, 29, 7], 1 - 6 * 34 / 336),
-    ],
-)
-def test_rank_correlation_of_known_cases(a, b, expected):
-    assert rank_correlation(np.array(a), np.array(b)) == pytest.approx(expected)
-
-
-@given(figures, st.randoms(use_true_random=False))
-def test_rank_correlation_is_symmetric_and_hinges_on_ranks_alone(a, random):
-    b = np.array([random.randint(-3, 3) for _ in a], dtype=float)
-    found = rank_correlation(a, b)
-    assert np.isnan(rank_correlation(a[:1], b[:1]))
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        assert np.isnan(found)
-        return
-    assert -1 - 1e-9 <= found <= 1 + 1e-9
-    assert rank_correlation(b, a) == pytest.approx(found)
-    assert rank_correlation(np.exp(a), b**3) == pytest.approx(found)
-    assert rank_correlation(-a, b) == pytest.approx(-found)
-    assert rank_correlation(a, a) == pytest.approx(1)
 
 
 @given(figures, st.randoms(use_true_random=False))

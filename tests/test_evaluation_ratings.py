@@ -6,9 +6,9 @@ from rated import RATERS, prepare_rated, stimuli
 from stand_ins import By, mean_pitch
 
 from seqmelody.errors import CorpusError
-from seqmelody.evaluation.intervals import rank_correlation
 from seqmelody.evaluation.ratings import Stimuli, follow, ratings_task, stimuli_of
 from seqmelody.judgements import Ratings
+from seqmelody.objectives.metrics import rank_correlation
 
 
 def test_a_score_that_is_the_rating_follows_it(essen_corpus):

@@ -10,11 +10,15 @@ from seqmelody.config import HELD_OUT_KINDS, TRAINED_KINDS
 from seqmelody.corpus.build import prepare
 from seqmelody.errors import CheckpointError, CorpusError
 from seqmelody.evaluation import Report, evaluate
+from seqmelody.evaluation.intervals import Estimate
+from seqmelody.evaluation.plots import dots
+from seqmelody.evaluation.report import side_by_side
 from seqmelody.melody import Melody
 from seqmelody.midi import write_midi
 from seqmelody.tokens import Tokenizer
 
 KINDS = (*TRAINED_KINDS, *HELD_OUT_KINDS)
+LOOKS = {"one": 0, "two": 1}
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +63,25 @@ def test_the_table_has_a_row_for_each_kind_and_says_which_were_never_trained_on(
         assert int(comparisons) == report.corruption.comparisons[kind]
     assert f"{report.corruption.trained_mean.value:.4f}" in rows["mean of trained kinds"]
     assert "untrained on" in lines[0]
+
+
+def test_a_figure_without_an_interval_stands_alone(report):
+    alone = Estimate(0.75, float("nan"), float("nan"))
+    corruption = dataclasses.replace(
+        report.corruption, by_kind=dict.fromkeys(KINDS, alone), trained_mean=alone
+    )
+    changed = dataclasses.replace(report, corruption=corruption)
+    assert "0.7500" in changed.table()
+    assert "nan" not in changed.table()
+    assert "0.750" in side_by_side(changed, {})
+    assert "nan" not in side_by_side(changed, {})
+    read = json.loads(json.dumps(changed.to_dict(), allow_nan=False))
+    expected = {"value": 0.75, "low": None, "high": None}
+    assert read["corruption"]["trained_mean"] == expected
+    assert read["corruption"]["by_kind"][KINDS[0]] == expected
+    drawn = dots({"one": {"figure": alone}, "two": {"figure": alone}}, ["figure"], "share", LOOKS)
+    assert "<svg" in drawn
+    assert "nan" not in drawn
 
 
 def test_a_kind_that_the_checkpoint_never_met_is_told(report):

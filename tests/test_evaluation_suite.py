@@ -157,12 +157,14 @@ def test_what_is_no_table_is_told(tmp_path, text):
         Suite.read(tmp_path / "nowhere.yaml")
 
 
-def test_the_suite_that_ships_can_be_read():
-    suite = Suite.read(Path(__file__).parents[1] / "configs" / "evaluation.yaml")
-    assert {type(task).__name__ for task in suite.tasks} == {
+def test_the_suites_that_ship_can_be_read():
+    configs = Path(__file__).parents[1] / "configs"
+    suites = [Suite.read(path) for path in sorted(configs.glob("evaluation*.yaml"))]
+    assert {type(task).__name__ for suite in suites for task in suite.tasks} == {
         "CorruptionConfig",
         "RatingsTaskConfig",
         "SupervisedConfig",
         "DetectionConfig",
         "StabilityConfig",
+        "CostConfig",
     }

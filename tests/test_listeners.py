@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqmelody.listeners import Listener, Listeners, RatingModel
+from seqmelody.listeners import PRIOR_TASTE, Listener, Listeners, RatingModel
 
 E, K = 6, 2
 
@@ -136,6 +136,24 @@ def test_the_directions_of_taste_are_found_among_all():
     assert found.taste_sd[0] * length == pytest.approx(0.8, rel=0.2)
 
 
+def test_new_directions_are_those_that_tell_most_of_ratings_not_the_longest():
+    """A direction in which embeddings hardly vary needs a large coefficient to tell anything."""
+    direction = np.zeros((1, E))
+    direction[0, 2] = 1.0
+    true = model(directions=direction, taste_sd=np.array([0.8]))
+    long = np.diag([1.0] * 5 + [30.0])
+    score, embedding, said, rater = crowd(80, 20, true)
+    embedding[:, 5] /= 30
+    start = model(
+        embedding_mean=model().embedding_mean * [1, 1, 1, 1, 1, 1 / 30],
+        directions=long,
+        taste_sd=np.full(E, 0.2),
+    )
+    found = start.with_spread_of(score, embedding, said, rater, rank=1)
+    seen = (embedding - found.embedding_mean) @ found.directions[0]
+    assert abs(np.corrcoef(seen, embedding[:, 2])[0, 1]) > 0.95
+
+
 def test_nobody_named_leaves_the_prior_as_it_was():
     score, embedding = melodies(4)
     made = model()
@@ -155,6 +173,14 @@ def test_what_is_assumed_without_any_knowledge_fits_the_ratings_at_hand():
     assert made.consensus(np.array([1.0]))[0] == pytest.approx(4.0)
     assert made.consensus(np.array([3.0]))[0] == pytest.approx(4.8)
     assert made.directions.shape == (E, E)
+    # What a taste adds is as large in any directions, and along each of them.
+    axes = np.random.default_rng(0).normal(size=(3, E)) * [[1.0], [10.0], [0.1]]
+    for directions in (None, axes):
+        made = RatingModel.assumed(1.0, 2.0, said, embedding, directions=directions)
+        assert np.ptp(made.taste_sd) == 0
+        added = (embedding - made.embedding_mean) @ made.directions.T * made.taste_sd
+        assert (added**2).sum(1).mean() == pytest.approx((PRIOR_TASTE * 2) ** 2)
+    np.testing.assert_array_equal(made.directions, axes)
     one = RatingModel.assumed(1.0, 2.0, [5.0], embedding[:1])
     listener = one.fit(score[:1], embedding[:1], np.array([5.0]))
     assert np.isfinite(one.predict(listener, score, embedding)).all()

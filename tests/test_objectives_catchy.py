@@ -3,25 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from judged import minimise
 
 from seqmelody.judgements import Ratings
 from seqmelody.objectives import Catchy
 from seqmelody.objectives.catchy import answered
-
-
-def minimise(objective, score_B: torch.Tensor, said) -> None:
-    """Finds the parameters of least loss."""
-    optimizer = torch.optim.LBFGS(
-        objective.parameters(), max_iter=60, line_search_fn="strong_wolfe"
-    )
-
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        total = objective(score_B, None, said)
-        total.backward()
-        return total
-
-    optimizer.step(loss)
+from seqmelody.objectives.listeners import Raters
 
 
 def answers(rows, yes, rater=None) -> Ratings:
@@ -62,7 +49,7 @@ def test_a_rater_who_always_says_yes_stays_finite_and_near_the_others():
     yes = [1, 0] * 10 + [1] * 3
     said = answered(answers([*range(20), 0, 1, 2], yes, rater=rater), by_rater=True)
     torch.manual_seed(0)
-    objective = Catchy(said, raters=2)
+    objective = Catchy(said, Raters(2))
     score_B, batch = torch.zeros(20), said.of(said.item_NM)
     minimise(objective, score_B, batch)
     offset_R = objective.effects.offset_R.detach()

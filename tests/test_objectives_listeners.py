@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from seqmelody.objectives.listeners import RaterEffects
+from seqmelody.objectives.listeners import RaterEffects, Raters
 
 
-def effects(raters: int = 3, rank: int = 2, judgements: int = 10, **changes) -> RaterEffects:
+def effects(raters: int = 3, rank: int = 2, units: int = 10, **changes) -> RaterEffects:
     torch.manual_seed(0)
-    settings = {"offset_sd": 0.5, "slope_sd": 0.4, "taste_sd": 0.3, "judgements": judgements}
-    return RaterEffects(raters, rank, 5, **{**settings, **changes})
+    settings = {"offset_sd": 0.5, "slope_sd": 0.4, "taste_sd": 0.3, "units": units}
+    return RaterEffects(Raters(raters, rank, 5), **{**settings, **changes})
 
 
 def test_each_rater_adds_what_is_their_own_and_nobody_nothing():
@@ -42,7 +42,7 @@ def test_the_prior_is_that_of_normal_effects_shared_by_all_judgements():
 
 def test_a_rater_of_few_judgements_stays_nearer_to_the_consensus():
     """One gives two judgements and the other fifty, all a unit above the consensus."""
-    made = effects(raters=2, rank=0, judgements=52)
+    made = effects(raters=2, rank=0, units=52)
     rater_N = torch.tensor([0] * 2 + [1] * 50)
     optimizer = torch.optim.LBFGS(made.parameters(), max_iter=100)
 

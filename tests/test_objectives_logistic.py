@@ -38,3 +38,21 @@ def test_what_is_separated_or_against_the_score_or_says_nothing_stays_finite():
         assert (offset > 0) == (yes[0] > 0)
     offset, scale = fit_logistic(np.ones(8), np.array([1.0] * 6 + [0.0] * 2))
     assert 1 / (1 + np.exp(-offset)) == pytest.approx(0.75, abs=0.1)
+
+
+@pytest.mark.parametrize("middle", [-40.0, 300.0])
+@pytest.mark.parametrize(
+    ("unit", "bound"), [(30.0, LEAST_SCALE), (1e-4, LARGEST_SCALE)], ids=["against", "steep"]
+)
+def test_where_the_scale_is_bounded_the_offset_still_makes_the_mean_probability_true(
+    middle, unit, bound
+):
+    random = np.random.default_rng(0)
+    x = middle + random.normal(size=2000) * unit
+    # Three in four say yes: to the lower scores, or to the higher ones very surely.
+    low = np.quantile(x, 0.75)
+    yes = (x < low if bound == LEAST_SCALE else x > np.quantile(x, 0.25)).astype(float)
+    offset, scale = fit_logistic(x, yes)
+    assert scale == bound
+    chance = 1 / (1 + np.exp(-(offset + scale * x)))
+    assert chance.mean() == pytest.approx(yes.mean(), abs=2e-3)

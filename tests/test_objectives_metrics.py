@@ -5,18 +5,46 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqmelody.evaluation.intervals import rank_correlation
-from seqmelody.objectives.metrics import area_under_curve, expected_calibration_error, spearman
+from seqmelody.objectives.metrics import (
+    area_under_curve,
+    expected_calibration_error,
+    rank_correlation,
+)
 
 NUMBERS = st.lists(st.integers(-5, 5).map(float), min_size=0, max_size=30)
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ([1, 2, 3, 4], [10, 20, 30, 400], 1.0),
+        ([1, 2, 3, 4], [4, 3, 2, 1], -1.0),
+        # Ranks 1, 2.5, 2.5, 4 and 1, 3, 2, 4.
+        ([1, 2, 2, 3], [1, 3, 2, 4], 4.5 / np.sqrt(4.5 * 5)),
+        # Ranks 1.5, 1.5, 3, 4 and 3, 1.5, 1.5, 4.
+        ([0, 0, 1, 2], [5, 3, 3, 9], 2.25 / 4.5),
+        # Without ties 1 - 6 sum(d^2) / (n (n^2 - 1)), as Spearman (1904) has it.
+        ([86, 97, 99, 100, 101, 103, 106], [2, 20, 28, 27, 50, 29, 7], 1 - 6 * 34 / 336),
+    ],
+)
+def test_rank_correlation_of_known_cases(a, b, expected):
+    assert rank_correlation(np.array(a), np.array(b)) == pytest.approx(expected)
+
+
 @given(NUMBERS, st.randoms(use_true_random=False))
-def test_spearman_is_that_of_the_evaluation(values, random):
-    other = [random.randint(-3, 3) for _ in values]
-    found = spearman(np.array(values), np.array(other, dtype=float))
-    expected = rank_correlation(np.array(values), np.array(other, dtype=float))
-    assert found == pytest.approx(expected, nan_ok=True)
+def test_rank_correlation_is_symmetric_and_hinges_on_ranks_alone(values, random):
+    a = np.array(values)
+    b = np.array([random.randint(-3, 3) for _ in a], dtype=float)
+    found = rank_correlation(a, b)
+    assert np.isnan(rank_correlation(a[:1], b[:1]))
+    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        assert np.isnan(found)
+        return
+    assert -1 - 1e-9 <= found <= 1 + 1e-9
+    assert rank_correlation(b, a) == pytest.approx(found)
+    assert rank_correlation(np.exp(a), b**3) == pytest.approx(found)
+    assert rank_correlation(-a, b) == pytest.approx(-found)
+    assert rank_correlation(a, a) == pytest.approx(1)
 
 
 @given(NUMBERS, st.randoms(use_true_random=False))

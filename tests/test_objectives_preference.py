@@ -5,25 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from judged import minimise
 
 from seqmelody.judgements import Preferences
 from seqmelody.objectives import Preference
+from seqmelody.objectives.listeners import Raters
 from seqmelody.objectives.preference import paired
-
-
-def minimise(objective, score_B: torch.Tensor, said) -> None:
-    """Finds the parameters of least loss."""
-    optimizer = torch.optim.LBFGS(
-        objective.parameters(), max_iter=60, line_search_fn="strong_wolfe"
-    )
-
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        total = objective(score_B, None, said)
-        total.backward()
-        return total
-
-    optimizer.step(loss)
 
 
 def pairs(winner, loser, tie=None, rater=None) -> Preferences:
@@ -110,7 +97,7 @@ def test_raters_who_choose_against_the_score_are_told_apart():
         by_rater=True,
     )
     torch.manual_seed(0)
-    objective = Preference(said, raters=3)
+    objective = Preference(said, Raters(3))
     score_B, batch = torch.from_numpy(score).float(), said.of(said.item_NM)
     minimise(objective, score_B, batch)
     slope_R = objective.effects.slope_R.detach()

@@ -5,25 +5,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from judged import minimise
 
 from seqmelody.judgements import Ratings
+from seqmelody.listeners import PRIOR_RATINGS, PRIOR_SLOPE, RatingModel
 from seqmelody.objectives import Rating
+from seqmelody.objectives.listeners import Raters
 from seqmelody.objectives.rating import variance_components, weighed
-
-
-def minimise(objective, score_B: torch.Tensor, said) -> None:
-    """Finds the parameters of least loss."""
-    optimizer = torch.optim.LBFGS(
-        objective.parameters(), max_iter=60, line_search_fn="strong_wolfe"
-    )
-
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        total = objective(score_B, None, said)
-        total.backward()
-        return total
-
-    optimizer.step(loss)
 
 
 def ratings(rows, values, raters=None) -> Ratings:
@@ -74,22 +62,115 @@ def test_thirty_raters_count_more_than_three_but_not_ten_times_as_much():
 
 
 @given(st.integers(0, 1000))
-def test_named_ratings_of_a_melody_count_together_as_its_mean_does(seed):
+def test_ratings_one_by_one_count_together_as_the_mean_does(seed):
+    """Nobody is named, so that both ways know the same; raters who are add only their effects."""
     random = np.random.default_rng(seed)
-    row = np.repeat(np.arange(6), random.integers(1, 6, 6))
-    value = random.normal(size=len(row)) + row
-    # Everybody rates once: no rater has an offset of their own worth the name.
-    together = weighed(ratings(row, value), by_rater=False)
-    apart = weighed(ratings(row, value, raters=list(range(len(row)))), by_rater=True)
-    assert len(apart) == len(row)
-    total = np.bincount(apart.item_NM[:, 0], weights=apart.weight_N)
-    count = np.bincount(row)
-    # The ratio of the weights is that of 1 / (tau2 + sigma2 / n) for some variances.
-    inverse = np.polyfit(1 / count, 1 / total, 1) if len(set(count)) > 1 else None
-    if inverse is not None:
-        np.testing.assert_allclose(np.polyval(inverse, 1 / count), 1 / total, rtol=1e-6)
-        assert inverse[0] >= -1e-9
-    assert (together.weight_N > 0).all()
+    row = np.repeat(np.arange(6), [1, 1, 2, 3, 4, 5])
+    value = random.normal(size=len(row)) + random.normal(size=6)[row]
+    score_B = torch.randn(6, generator=torch.Generator().manual_seed(seed), requires_grad=True)
+    gradients = []
+    for by_rater in (False, True):
+        said = weighed(ratings(row, value), by_rater=by_rater)
+        assert len(said) == (len(row) if by_rater else 6)
+        objective = Rating(said)
+        # In units of the ratings, whose spread is not that of the means.
+        objective.mean, objective.sd = 0.0, 1.0
+        loss = objective(score_B, None, said.of(said.item_NM))
+        gradients.append(torch.autograd.grad(loss, score_B)[0])
+    torch.testing.assert_close(*gradients)
+
+
+def normal_posterior(objective, said, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets and slopes of the raters by the textbook, the covariance of all ratings written out."""
+    offset, scale = objective.line
+    consensus = offset + scale * score[said.item_NM[:, 0]]
+    member = np.eye(said.rater_N.max() + 1)[said.rater_N]
+    design = np.column_stack([member, member * (consensus - objective.mean)[:, None]])
+    sigma2 = objective.disagreement
+    melody, count = np.unique(said.item_NM[:, 0], return_counts=True)
+    each = dict(zip(melody, count, strict=True))
+    # The weight is 1 / (n tau2 + sigma2).
+    tau2 = [
+        (1 / weight - sigma2) / each[row]
+        for weight, row in zip(said.weight_N, said.item_NM[:, 0], strict=True)
+    ]
+    np.testing.assert_allclose(tau2, tau2[0], atol=1e-9)
+    same = said.item_NM == said.item_NM.T
+    precision = np.linalg.inv(sigma2 * np.eye(len(said)) + tau2[0] * same)
+    spread = np.repeat([PRIOR_RATINGS * objective.sd, PRIOR_SLOPE], member.shape[1])
+    found = np.linalg.solve(
+        np.diag(spread**-2.0) + design.T @ precision @ design,
+        design.T @ precision @ (said.value_N - consensus),
+    )
+    return found[: member.shape[1]], found[member.shape[1] :]
+
+
+def learnt_effects(said, score: np.ndarray, line: tuple[float, float]):
+    """The effects of least loss, the consensus held where it is."""
+    objective = Rating(said, Raters(int(said.rater_N.max()) + 1))
+    with torch.no_grad():
+        objective.offset.fill_((line[0] - objective.mean) / objective.sd)
+        objective.log_scale.fill_(np.log(line[1] / objective.sd))
+    objective.offset.requires_grad_(False)
+    objective.log_scale.requires_grad_(False)
+    minimise(objective, torch.from_numpy(score).float(), said.of(said.item_NM))
+    effects = objective.effects
+    offset = effects.offset_R.detach().numpy() * objective.sd
+    return objective, offset, effects.slope_R.detach().numpy()
+
+
+def rated_by(raters: int, melodies: int, each: int, *, between: float, seed: int = 0):
+    """Each melody is rated by some of the raters; with the scores."""
+    random = np.random.default_rng(seed)
+    score = random.normal(size=melodies)
+    row = np.repeat(np.arange(melodies), each)
+    rater = np.concatenate([random.permutation(raters)[:each] for _ in range(melodies)])
+    value = 4 + 0.8 * score[row] + random.normal(scale=between**0.5, size=melodies)[row]
+    value += random.normal(scale=0.7, size=raters)[rater] + random.normal(size=len(row))
+    return score, weighed(ratings(row, value, raters=rater.tolist()), by_rater=True)
+
+
+@pytest.mark.parametrize("each", [1, 2, 6])
+@pytest.mark.parametrize("between", [0.0, 2.0])
+def test_the_least_loss_is_at_the_most_probable_effects_of_raters(each, between):
+    score, said = rated_by(6, 60, each, between=between)
+    objective, offset, slope = learnt_effects(said, score, (4.0, 0.8))
+    expected_offset, expected_slope = normal_posterior(objective, said, score)
+    np.testing.assert_allclose(offset, expected_offset, atol=2e-3)
+    np.testing.assert_allclose(slope, expected_slope, atol=2e-3)
+    assert np.abs(expected_offset).max() > 0.3
+
+
+def test_raters_who_share_no_melody_are_fitted_as_listeners_are():
+    """What training learns of a rater is what the closed form finds for them alone."""
+    score, said = rated_by(8, 120, 1, between=0.5)
+    objective, offset, slope = learnt_effects(said, score, (4.0, 0.8))
+    nothing = np.zeros(0)
+    model = RatingModel(
+        offset=4.0,
+        scale=0.8,
+        residual_sd=float(said.weight_N[0]) ** -0.5,
+        score_mean=(objective.mean - 4.0) / 0.8,
+        embedding_mean=nothing,
+        directions=np.zeros((0, 0)),
+        offset_sd=PRIOR_RATINGS * objective.sd,
+        slope_sd=PRIOR_SLOPE,
+        taste_sd=nothing,
+    )
+    for number in range(8):
+        own = said.rater_N == number
+        heard = score[said.item_NM[own, 0]]
+        found = model.fit(heard, np.zeros((len(heard), 0)), said.value_N[own])
+        assert offset[number] == pytest.approx(found.offset, abs=2e-3)
+        assert slope[number] == pytest.approx(found.slope, abs=2e-3)
+
+
+def test_raters_who_always_agree_have_a_finite_loss():
+    row, rater = np.divmod(np.arange(40), 4)
+    said = weighed(ratings(row, row % 5, raters=rater.tolist()), by_rater=True)
+    objective = Rating(said, Raters(4))
+    assert objective.disagreement > 0
+    assert torch.isfinite(objective(torch.zeros(10), None, said.of(said.item_NM)))
 
 
 def test_the_loss_of_a_score_that_knows_nothing_is_about_a_half():
@@ -156,7 +237,7 @@ def test_effects_of_raters_are_learnt_and_the_consensus_is_left_alone():
     value = 4 + score[row] + offset[rater] + random.normal(scale=0.2, size=600)
     said = weighed(ratings(row, value, raters=rater.tolist()), by_rater=True)
     torch.manual_seed(0)
-    objective = Rating(said, raters=6)
+    objective = Rating(said, Raters(6))
     assert not objective.needs_embedding
     objective.begin(score, np.zeros((100, 1)), said)
     batch, score_B = said.of(said.item_NM), torch.from_numpy(score).float()

@@ -12,9 +12,9 @@ import torch
 import yaml
 from corpora import run_seqmelody
 from judged import answers_of, pairs_of, ratings_of, write_csv
-from runs import same_weights, small_run, weights_of
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from runs import same_weights, small_run, weights_of
 from seqmelody.checkpoint import load_checkpoint
 from seqmelody.config import (
     CatchyConfig,
@@ -302,6 +302,25 @@ def test_without_contrast_a_run_learns_from_people_and_begins_where_it_is_told(
     assert np.mean(loss[-10:]) < 0.4
     metrics = json.loads((released / "metrics.json").read_text())
     assert metrics["validation"]["rating"]["spearman"] > 0.5
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_objectives_begin_with_the_threads_of_the_run(configured, monkeypatch, threads):
+    class BegunError(Exception):
+        pass
+
+    def begin(self, score) -> None:
+        assert torch.get_num_threads() == threads
+        raise BegunError
+
+    before = torch.get_num_threads()
+    monkeypatch.setattr(Judged, "begin", begin)
+    try:
+        torch.set_num_threads(1)
+        with pytest.raises(BegunError):
+            train(configured(threads=threads), progress=False)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_checkpoint_of_another_model_is_no_beginning(configured, finished):

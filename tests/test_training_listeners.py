@@ -9,8 +9,13 @@ import torch
 from judged import answers_of, lengths, pairs_of, write_csv
 
 from seqmelody.config import CatchyConfig, PreferenceConfig, RatingConfig, TrainConfig
+from seqmelody.objectives.logistic import fit_logistic
+from seqmelody.objectives.metrics import expected_calibration_error
 from seqmelody.training.judged import read_judged
 from seqmelody.training.listeners import learnt_listeners
+from seqmelody.whitening import Whitening
+
+WHITENING = Whitening(np.zeros(2, np.float32), np.array([[0, 3], [0.5, 0]], np.float32))
 
 
 @pytest.fixture
@@ -43,7 +48,7 @@ def learnt(corpus, hears, **settings):
     judged = read_judged(config, corpus)
     for entry in judged:
         entry.begin(hears)
-    found, figures = learnt_listeners(config, judged, hears)
+    found, figures = learnt_listeners(config, judged, hears, WHITENING)
     return judged, found, figures
 
 
@@ -74,6 +79,42 @@ def test_raters_become_listeners_with_their_offset_slope_and_taste(essen_corpus,
         assert np.abs(rated - expected).mean() < 0.15, name
 
 
+def test_spreads_are_those_on_melodies_that_were_not_trained_on(essen_corpus, hears, tmp_path):
+    """The score follows the ratings of the train split far better than those of the others."""
+    random = np.random.default_rng(0)
+    trained = np.isin(np.arange(len(essen_corpus)), essen_corpus.split("train"))
+    rows = [
+        (id_, agreed + number + random.normal(scale=0.1 if known else 0.6), f"rater-{number}")
+        for id_, agreed, known in zip(
+            essen_corpus.column("id"), lengths(essen_corpus), trained, strict=True
+        )
+        for number in range(8)
+    ]
+    ratings = write_csv(tmp_path / "r.csv", "id,score,rater", rows)
+    config = RatingConfig(str(essen_corpus.folder), str(ratings), raters=True)
+    [entry], found, _ = learnt(essen_corpus, hears, rating=config)
+    assert found.rating.residual_sd == pytest.approx(0.6, rel=0.15)
+    assert found.listeners["rater-0"].ratings == len(entry.ratings) / 8
+    # Where the others have ratings of too few raters, or too few melodies, all must serve.
+    heard = entry.ratings
+    fresh = np.isin(heard.row, entry.validation.item_NM)
+    melodies = np.unique(entry.validation.item_NM)
+    kept = ~fresh | (heard.rater == 0)
+    few_raters = dataclasses.replace(
+        heard, row=heard.row[kept], value=heard.value[kept], rater=heard.rater[kept]
+    )
+    for less in (
+        dataclasses.replace(entry, ratings=few_raters),
+        dataclasses.replace(
+            entry,
+            validation=entry.validation[np.isin(entry.validation.item_NM[:, 0], melodies[:9])],
+        ),
+    ):
+        run = TrainConfig("c", "o", rating=config)
+        pooled, _ = learnt_listeners(run, [less], hears, WHITENING)
+        assert 0.1 < pooled.rating.residual_sd < 0.4
+
+
 def test_without_names_the_consensus_is_kept_and_tastes_may_lie_anywhere(
     essen_corpus, hears, tmp_path
 ):
@@ -91,7 +132,7 @@ def test_without_names_the_consensus_is_kept_and_tastes_may_lie_anywhere(
     assert found.rating.consensus(np.zeros(1))[0] == pytest.approx(4, abs=0.05)
     # Of one rating, not of the mean of four.
     assert found.rating.residual_sd == pytest.approx(0.4, rel=0.15)
-    assert found.rating.directions.shape == (2, 2)
+    np.testing.assert_allclose(found.rating.directions, WHITENING.axes_EE.T)
 
 
 def test_catchy_is_calibrated_on_what_was_not_trained_on(essen_corpus, hears, tmp_path):
@@ -102,7 +143,48 @@ def test_catchy_is_calibrated_on_what_was_not_trained_on(essen_corpus, hears, tm
     assert 0 <= figures["catchy_ece"] < 0.2
     # Where there is too little of that, what was trained stays.
     few = dataclasses.replace(entry, validation=entry.validation[np.arange(3)])
-    found, figures = learnt_listeners(TrainConfig("c", "o", catchy=config), [few], hears)
+    run = TrainConfig("c", "o", catchy=config)
+    found, figures = learnt_listeners(run, [few], hears, WHITENING)
+    assert found.catchy == entry.objective.offset_and_scale
+    assert figures == {}
+
+
+class Regrouped:
+    """A corpus with other groups of near-duplicates."""
+
+    def __init__(self, corpus, group: np.ndarray) -> None:
+        self._corpus = corpus
+        self._group = group
+
+    def __getattr__(self, name: str):
+        return getattr(self._corpus, name)
+
+    def column(self, name: str):
+        return self._group if name == "group" else self._corpus.column(name)
+
+
+def test_near_duplicates_do_not_judge_each_others_calibration(essen_corpus, hears, tmp_path):
+    answers = answers_of(essen_corpus, tmp_path / "c.csv")
+    config = CatchyConfig(str(essen_corpus.folder), str(answers))
+    [entry], _, _ = learnt(essen_corpus, hears, catchy=config)
+    run, said = TrainConfig("c", "o", catchy=config), entry.validation
+    # Two groups, a third of the melodies and the others: then these are the halves.
+    group = (np.arange(len(essen_corpus)) % 3 > 0).astype(np.int64)
+    other = dataclasses.replace(entry, corpus=Regrouped(essen_corpus, group))
+    _, figures = learnt_listeners(run, [other], hears, WHITENING)
+    score_N, half_N = lengths(essen_corpus)[said.item_NM[:, 0]], group[said.item_NM[:, 0]]
+    assert 0 < half_N.mean() < 1
+    chance_N = np.zeros(len(said))
+    for half in (0, 1):
+        fitted = half_N != half
+        offset, scale = fit_logistic(score_N[fitted], said.value_N[fitted])
+        chance_N[~fitted] = 1 / (1 + np.exp(-(offset + scale * score_N[~fitted])))
+    expected = expected_calibration_error(chance_N, said.value_N > 0.5)
+    assert figures["catchy_ece"] == pytest.approx(expected, rel=1e-4)
+    # All of one tune: nothing is left to judge it by.
+    alike = Regrouped(essen_corpus, np.zeros_like(group))
+    one = dataclasses.replace(entry, corpus=alike)
+    found, figures = learnt_listeners(run, [one], hears, WHITENING)
     assert found.catchy == entry.objective.offset_and_scale
     assert figures == {}
 
@@ -116,4 +198,4 @@ def test_preference_keeps_its_scale_and_ties(essen_corpus, hears, tmp_path):
 
 
 def test_a_run_that_heard_nobody_has_no_listeners(hears):
-    assert learnt_listeners(TrainConfig("c", "o"), [], hears) == (None, {})
+    assert learnt_listeners(TrainConfig("c", "o"), [], hears, WHITENING) == (None, {})

@@ -1,4 +1,4 @@
-"""Figures with their uncertainty: bootstrap intervals, rank correlation, area under the ROC curve.
+"""Figures with their uncertainty: bootstrap intervals, of rank correlations and ROC areas too.
 
 Shapes: D draws, N melodies, T distinct values.
 """
@@ -28,8 +28,8 @@ class Estimate:
 
     Attributes:
         value: The figure on the data as they are.
-        low: 2.5 % quantile over the bootstrap.
-        high: 97.5 % quantile.
+        low: 2.5 % quantile over the bootstrap; NaN where there is none.
+        high: 97.5 % quantile; likewise.
     """
 
     value: float
@@ -37,7 +37,14 @@ class Estimate:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
+        if not self.interval:
+            return f"{self.value:.4f}"
+        return f"{self.value:.4f} ({self.interval})"
+
+    @property
+    def interval(self) -> str:
+        """The interval in words; empty where there is none."""
+        return "" if math.isnan(self.low) else f"{self.low:.4f} to {self.high:.4f}"
 
 
 def bootstrap_mean(
@@ -46,7 +53,7 @@ def bootstrap_mean(
     """Mean of values that come in groups, with a percentile interval (Efron, 1979).
 
     Whole groups are drawn, since melodies that are variants of each other are no independent
-    evidence.
+    evidence. One group alone does not tell how groups differ: it has no interval.
 
     Args:
         values: One figure a melody, ``(melodies,)``; NaN where there is none.
@@ -62,19 +69,22 @@ def bootstrap_mean(
     member = np.unique(groups[known], return_inverse=True)[1]
     total = np.bincount(member, weights=values[known])
     count = np.bincount(member).astype(float)
+    value = float(total.sum() / count.sum())
+    if len(count) == 1:
+        return Estimate(value, math.nan, math.nan)
     drawn = np.random.default_rng(seed).multinomial(
         len(count), np.full(len(count), 1 / len(count)), size=RESAMPLES
     )
     means = (drawn @ total) / (drawn @ count)
     low, high = np.quantile(means, [0.025, 0.975])
-    return Estimate(float(total.sum() / count.sum()), float(low), float(high))
+    return Estimate(value, float(low), float(high))
 
 
 def bootstrap(statistic: Statistic, groups: NDArray[np.integer[Any]], seed: int = 0) -> Estimate:
     """Any figure of melodies that come in groups, with a percentile interval (Efron, 1979).
 
-    As in ``bootstrap_mean`` whole groups are drawn. All is NaN where the figure of the data as they
-    are is; draws that have no figure do not count.
+    As in ``bootstrap_mean`` whole groups are drawn, and one group alone has no interval. All is NaN
+    where the figure of the data as they are is; draws that have no figure do not count.
 
     Args:
         statistic: The figure.
@@ -82,10 +92,10 @@ def bootstrap(statistic: Statistic, groups: NDArray[np.integer[Any]], seed: int 
         seed: Of the resampling.
     """
     value = float(statistic(np.ones((1, len(groups))))[0])
-    if math.isnan(value):
-        return Estimate(value, value, value)
     member = np.unique(groups, return_inverse=True)[1]
     count = int(member.max()) + 1
+    if math.isnan(value) or count == 1:
+        return Estimate(value, math.nan, math.nan)
     drawn = np.random.default_rng(seed).multinomial(
         count, np.full(count, 1 / count), size=RESAMPLES
     )
@@ -100,7 +110,7 @@ def bootstrap(statistic: Statistic, groups: NDArray[np.integer[Any]], seed: int 
 def rank_correlation_statistic(
     a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]
 ) -> Statistic:
-    """``rank_correlation`` for ``bootstrap``.
+    """Spearman's rank correlation for ``bootstrap``.
 
     Each side is sorted once, not for each draw: a melody's rank in a draw is the number of melodies
     drawn that lie below, and half of those that lie level.
@@ -151,22 +161,3 @@ def _below_and_half(values: NDArray[np.floating[Any]]) -> Statistic:
         return below_DT[:, tie]
 
     return counts
-
-
-def rank_correlation(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> float:
-    """Spearman's rank correlation; ties share their mean rank.
-
-    NaN if one side is constant, or there are fewer than two values.
-    """
-    if len(a) < 2:
-        return float("nan")
-    ranks = np.stack([_mean_ranks(a), _mean_ranks(b)])
-    if (np.ptp(ranks, axis=1) == 0).any():
-        return float("nan")
-    return float(np.asarray(np.corrcoef(ranks))[0, 1])
-
-
-def _mean_ranks(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    _, group, count = np.unique(values, return_inverse=True, return_counts=True)
-    mean_rank: NDArray[np.float64] = np.cumsum(count) - (count - 1) / 2.0
-    return mean_rank[group]

@@ -17,16 +17,19 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqmelody.corpus import Corpus
 from seqmelody.errors import CorpusError
-from seqmelody.evaluation.intervals import Estimate, bootstrap_mean, rank_correlation
+from seqmelody.evaluation.intervals import Estimate, bootstrap_mean
 from seqmelody.evaluation.methods import VectorMethod
 from seqmelody.listeners import Listener, RatingModel
 from seqmelody.note_statistics import STATISTICS, note_statistics
+from seqmelody.objectives.metrics import rank_correlation
+from seqmelody.whitening import Whitening
 
 LIKED = (
     "pitch_range",
@@ -150,6 +153,7 @@ def listeners_task(
     corpus: Corpus,
     rows: NDArray[np.int64],
     *,
+    whitening: Whitening | None = None,
     listeners: int = 100,
     ratings: tuple[int, ...] = RATINGS,
     seed: int = 0,
@@ -164,6 +168,7 @@ def listeners_task(
         corpus: Where the melodies are; what is learnt of other listeners is learnt on melodies of
             its training split.
         rows: Which melodies to rate and to predict.
+        whitening: That of the checkpoint: tastes are then looked for in whitened directions.
         listeners: How many.
         ratings: How many ratings each gives, in turn.
         seed: Of the simulation.
@@ -185,7 +190,8 @@ def listeners_task(
     scale = _Standard.of(known)
     known, here = scale(known), scale(here)
     to_rate, held_out = here[np.flatnonzero(given)], here[np.flatnonzero(~given)]
-    learnt = _learnt(known, random)
+    directions = None if whitening is None else whitening.axes_EE.T
+    learnt = _learnt(known, directions, random)
     people = _People.drawn(listeners, random)
     tested = [people.rate(number, held_out, random) for number in range(listeners)]
     # More ratings of a listener are the same ones and others.
@@ -197,7 +203,9 @@ def listeners_task(
         for number in range(listeners):
             rated = to_rate[order[number][:count]]
             values = said[number][order[number][:count]]
-            assumed = RatingModel.assumed(0.0, 1.0, values, rated.embedding_NE)
+            assumed = RatingModel.assumed(
+                0.0, 1.0, values, rated.embedding_NE, directions=directions
+            )
             for prior, found in zip((assumed, learnt), figures, strict=True):
                 listener = prior.fit(rated.score_N, rated.embedding_NE, values)
                 found.append(
@@ -258,7 +266,9 @@ def _heard(method: VectorMethod, corpus: Corpus, rows: NDArray[np.int64]) -> _He
     return _Heard(vector_ND[:, -1], vector_ND[:, :-1], note_statistics(melodies)[:, columns])
 
 
-def _learnt(heard: _Heard, random: np.random.Generator) -> RatingModel:
+def _learnt(
+    heard: _Heard, directions: NDArray[np.floating[Any]] | None, random: np.random.Generator
+) -> RatingModel:
     """The prior that other listeners' ratings of these melodies make likely."""
     people = _People.drawn(KNOWN_LISTENERS, random)
     count = min(KNOWN_RATINGS, len(heard.score_N))
@@ -271,7 +281,7 @@ def _learnt(heard: _Heard, random: np.random.Generator) -> RatingModel:
         [people.rate(number, heard[rows], random) for number, rows in enumerate(chosen)]
     )
     score_N, embedding_NE = heard.score_N[row], heard.embedding_NE[row]
-    model = RatingModel.assumed(0.0, 1.0, value, heard.embedding_NE)
+    model = RatingModel.assumed(0.0, 1.0, value, heard.embedding_NE, directions=directions)
     slope, offset = np.polyfit(score_N, value, 1)
     model = dataclasses.replace(model, offset=float(offset), scale=float(slope))
     return model.with_spread_of(score_N, embedding_NE, value, rater, rank=TASTE_RANK)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqmelody.corpus import Corpus
-from seqmelody.evaluation.intervals import rank_correlation
 from seqmelody.evaluation.methods import Method
 from seqmelody.evaluation.streams import room_for, select, transposed
+from seqmelody.objectives.metrics import rank_correlation
 
 SHIFTS = tuple(shift for shift in range(-6, 7) if shift != 0)
 

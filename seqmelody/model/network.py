@@ -47,12 +47,7 @@ class MelodyNetwork(nn.Module):
     def __init__(self, config: ModelConfig, tokenizer: Tokenizer) -> None:
         super().__init__()
         self.config = config
-        self.features = NoteFeatures(
-            tokenizer.max_duration_steps,
-            tokenizer.max_rest_steps,
-            config.channels,
-            config.feature_dropout,
-        )
+        self.features = self._front_end(config, tokenizer)
         self.blocks = nn.ModuleList(
             ConvBlock(config.channels, config.kernel_size, dilation, config.dropout)
             for dilation in config.dilations
@@ -70,6 +65,15 @@ class MelodyNetwork(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.head = AdditiveHead(channels, config.embedding_size)
 
+    def _front_end(self, config: ModelConfig, tokenizer: Tokenizer) -> nn.Module:
+        """What gives the first vectors of ``channels`` channels."""
+        return NoteFeatures(
+            tokenizer.max_duration_steps,
+            tokenizer.max_rest_steps,
+            config.channels,
+            config.feature_dropout,
+        )
+
     def forward(self, batch: Batch) -> ModelOutput:
         """Scores a batch. The other rows and the padding do not change a row's result."""
         output: ModelOutput = self.head(*self._read(batch))
@@ -82,7 +86,10 @@ class MelodyNetwork(nn.Module):
     def _read(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The hidden states of the notes, ``(L, B, D)``, and where there are notes, ``(L, B)``."""
         mask_LB = batch.mask_BL.T.contiguous()
-        hidden_LBD = self.features(batch)
+        return self._in_context(self.features(batch), mask_LB), mask_LB
+
+    def _in_context(self, hidden_LBD: Tensor, mask_LB: Tensor) -> Tensor:
+        """What the convolutions and the context make of the vectors."""
         mask_LB1 = mask_LB[:, :, None].to(hidden_LBD.dtype)
         for block in self.blocks:
             hidden_LBD = block(hidden_LBD, mask_LB1)
@@ -94,4 +101,4 @@ class MelodyNetwork(nn.Module):
         if self.training and self.config.dropout > 0:
             # As in the blocks: whole channels of a melody.
             hidden_LBD = hidden_LBD * self.dropout(torch.ones_like(hidden_LBD[0]))
-        return hidden_LBD, mask_LB
+        return hidden_LBD

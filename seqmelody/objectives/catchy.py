@@ -14,13 +14,12 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from seqmelody.judgements import Ratings
-from seqmelody.listeners import PRIOR_SLOPE
-from seqmelody.objectives.judged import Judgements
-from seqmelody.objectives.listeners import RaterEffects
+from seqmelody.objectives.judged import JudgedObjective, Judgements
+from seqmelody.objectives.listeners import Raters
 from seqmelody.objectives.logistic import fit_logistic
 from seqmelody.objectives.metrics import area_under_curve, expected_calibration_error
 
@@ -35,81 +34,36 @@ def answered(ratings: Ratings, *, by_rater: bool) -> Judgements:
         ratings: At least one; 1 for a yes, 0 for a no.
         by_rater: Keep who answered.
     """
-    nobody = np.full(len(ratings), -1, dtype=np.int64)
-    return Judgements(
-        ratings.row[:, None],
-        ratings.value,
-        np.ones(len(ratings)),
-        ratings.rater if by_rater else nobody,
+    return Judgements.alike(
+        ratings.row[:, None], ratings.value, ratings.rater if by_rater else None
     )
 
 
-class Catchy(nn.Module):
+class Catchy(JudgedObjective):
     """The objective.
 
     Args:
         said: The judgements to train on.
-        raters: How many raters there are; 0 leaves them out.
-        taste_rank: Directions of taste.
-        embedding_size: Of the model.
+        raters: Whom to tell apart; by default nobody.
     """
 
-    def __init__(
-        self, said: Judgements, *, raters: int = 0, taste_rank: int = 0, embedding_size: int = 0
-    ) -> None:
-        super().__init__()
-        self.needs_embedding = taste_rank > 0
-        self.offset = nn.Parameter(torch.zeros(()))
-        self.log_scale = nn.Parameter(torch.zeros(()))
-        self.effects = (
-            RaterEffects(
-                raters,
-                taste_rank,
-                embedding_size,
-                offset_sd=OFFSET_SD,
-                slope_sd=PRIOR_SLOPE,
-                taste_sd=TASTE_SD,
-                judgements=len(said),
-            )
-            if raters
-            else None
-        )
+    def __init__(self, said: Judgements, raters: Raters | None = None) -> None:
+        super().__init__(raters, offset_sd=OFFSET_SD, taste_sd=TASTE_SD, units=len(said))
 
-    def begin(
-        self, score_R: NDArray[np.float64], embedding_RE: NDArray[np.float64], said: Judgements
-    ) -> None:
-        """The offset and scale that suit the answers best; see ``JudgedObjective``."""
-        if self.effects is not None:
-            self.effects.begin(torch.from_numpy(embedding_RE).float())
-        offset, scale = fit_logistic(score_R[said.item_NM[:, 0]], said.value_N)
-        with torch.no_grad():
-            self.offset.fill_(offset)
-            self.log_scale.fill_(math.log(scale))
+    def _line(self, score_R: NDArray[np.float64], said: Judgements) -> tuple[float, float]:
+        return fit_logistic(score_R[said.item_NM[:, 0]], said.value_N)
 
     def forward(self, score_B: Tensor, embedding_BE: Tensor | None, said: Judgements) -> Tensor:
         """Negative log-likelihood of an answer, in the mean."""
-        loss = binary_cross_entropy_with_logits(
-            self._log_odds(score_B, embedding_BE, said), said.value_N
-        )
-        return loss if self.effects is None else loss + self.effects.prior_loss()
-
-    def _log_odds(self, score_B: Tensor, embedding_BE: Tensor | None, said: Judgements) -> Tensor:
-        item_N = said.item_NM[:, 0]
-        consensus_N = self.offset + self.log_scale.exp() * score_B[item_N]
-        if self.effects is None:
-            return consensus_N
-        vector_NE = None
-        if embedding_BE is not None and self.effects.taste_rank:
-            vector_NE = embedding_BE[item_N] - self.effects.get_buffer("middle_E")
-        answer_N: Tensor = self.effects(consensus_N, vector_NE, said.rater_N)
-        return answer_N
+        log_odds_N = self._expected(score_B, embedding_BE, said)
+        return binary_cross_entropy_with_logits(log_odds_N, said.value_N) + self._prior_loss()
 
     @torch.no_grad()
     def measure(
         self, score_B: Tensor, embedding_BE: Tensor | None, said: Judgements
     ) -> dict[str, float]:
         """``auc``, and ``ece``, the expected calibration error; with raters, their effects count."""
-        log_odds_N = self._log_odds(score_B, embedding_BE, said).double()
+        log_odds_N = self._expected(score_B, embedding_BE, said).double()
         yes_N = said.value_N.cpu().numpy() > 0.5
         return {
             "auc": area_under_curve(log_odds_N.cpu().numpy(), yes_N),
@@ -119,6 +73,7 @@ class Catchy(nn.Module):
     @property
     def offset_and_scale(self) -> dict[str, float]:
         """The numbers of the consensus."""
+        assert self.offset is not None
         return {
             "offset": float(self.offset.detach()),
             "scale": math.exp(float(self.log_scale.detach())),

@@ -9,6 +9,8 @@ Shapes: N judgements, R raters, K directions of taste, E embedding size.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -17,44 +19,51 @@ DIRECTION_SD = 1.0
 something of unit spread."""
 
 
+@dataclass(frozen=True)
+class Raters:
+    """Whom an objective tells apart.
+
+    Attributes:
+        count: R.
+        taste_rank: K, directions of taste.
+        embedding_size: E, of the model; only where there are tastes.
+    """
+
+    count: int
+    taste_rank: int = 0
+    embedding_size: int = 0
+
+
 class RaterEffects(nn.Module):
     """What each rater adds to the consensus.
 
     Args:
-        raters: R.
-        taste_rank: K.
-        embedding_size: E.
+        raters: How many, and of how many tastes.
         offset_sd: Prior spread of offsets; 0 if there are none.
         slope_sd: Of slopes.
         taste_sd: Of coefficients of taste.
-        judgements: How many there are in all.
+        units: How many of what the objective's loss is the mean of there are in all: judgements, or
+            melodies.
     """
 
     def __init__(
-        self,
-        raters: int,
-        taste_rank: int,
-        embedding_size: int,
-        *,
-        offset_sd: float,
-        slope_sd: float,
-        taste_sd: float,
-        judgements: int,
+        self, raters: Raters, *, offset_sd: float, slope_sd: float, taste_sd: float, units: int
     ) -> None:
         super().__init__()
-        self.taste_rank = taste_rank
-        self.judgements = judgements
+        self.taste_rank = raters.taste_rank
+        self.units = units
         self.sds = (slope_sd, taste_sd)
         self.offset_sd = offset_sd
-        self.slope_R = nn.Parameter(torch.zeros(raters))
-        self.offset_R = nn.Parameter(torch.zeros(raters)) if offset_sd > 0 else None
-        if taste_rank:
+        self.slope_R = nn.Parameter(torch.zeros(raters.count))
+        self.offset_R = nn.Parameter(torch.zeros(raters.count)) if offset_sd > 0 else None
+        if self.taste_rank:
             # Small and different: were one side zero as well, neither would ever move.
-            self.taste_RK = nn.Parameter(0.1 * taste_sd * torch.randn(raters, taste_rank))
-            self.direction_KE = nn.Parameter(torch.randn(taste_rank, embedding_size))
+            start_RK = 0.1 * taste_sd * torch.randn(raters.count, self.taste_rank)
+            self.taste_RK = nn.Parameter(start_RK)
+            self.direction_KE = nn.Parameter(torch.randn(self.taste_rank, raters.embedding_size))
             # Embeddings lie close to each other: seen from their middle, and in units of their
             # spread, they are told apart.
-            self.register_buffer("middle_E", torch.zeros(embedding_size))
+            self.register_buffer("middle_E", torch.zeros(raters.embedding_size))
             self.register_buffer("unit", torch.ones(()))
 
     def begin(self, vector_NE: Tensor) -> None:
@@ -75,8 +84,8 @@ class RaterEffects(nn.Module):
 
         Args:
             consensus_N: What a rater of whom nothing is known would say, 0 being the middle.
-            vector_NE: Embeddings less ``middle_E``, or differences of embeddings; only read where
-                there are tastes.
+            vector_NE: Embeddings less ``middle_E``, or differences of two; only read where there
+                are tastes.
             rater_N: -1 adds nothing.
         """
         said_N = consensus_N + _of(self.slope_R, rater_N) * consensus_N
@@ -90,7 +99,7 @@ class RaterEffects(nn.Module):
         return said_N
 
     def prior_loss(self) -> Tensor:
-        """Negative logarithm of the priors, for each judgement."""
+        """Negative logarithm of the priors, for each unit of the loss."""
         slope_sd, taste_sd = self.sds
         total = (self.slope_R / slope_sd).square().sum()
         if self.offset_R is not None:
@@ -98,7 +107,7 @@ class RaterEffects(nn.Module):
         if self.taste_rank:
             total = total + (self.taste_RK / taste_sd).square().sum()
             total = total + (self.direction_KE / DIRECTION_SD).square().sum()
-        return 0.5 * total / self.judgements
+        return 0.5 * total / self.units
 
 
 def _of(effect_R: Tensor, rater_N: Tensor) -> Tensor:

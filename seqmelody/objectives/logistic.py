@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Array = NDArray[np.float64]
+
 LEAST_SCALE, LARGEST_SCALE = 0.01, 100.0
 """More melodic is never less liked; and a score that decides all is still a number."""
 _ROUNDS = 100
@@ -26,7 +28,8 @@ def fit_logistic(
         offset: Whether there is one; else it is 0.
 
     Returns:
-        Offset and scale; the scale lies within the bounds of this module.
+        Offset and scale; the scale lies within the bounds of this module, and the offset is the
+        best for that scale.
     """
     x = np.asarray(x, dtype=np.float64)
     positive = float(np.sum(yes))
@@ -37,10 +40,10 @@ def fit_logistic(
     if unit == 0:
         return _odds(float(target.mean())) if offset and len(x) else 0.0, 1.0
     middle = float(x.mean()) if offset else 0.0
-    design = np.column_stack([np.full(len(x), float(offset)), (x - middle) / unit])
+    design: Array = np.column_stack([np.full(len(x), float(offset)), (x - middle) / unit])
     weight = np.zeros(2)
     for _ in range(_ROUNDS):
-        probability = 1 / (1 + np.exp(-np.clip(design @ weight, -50, 50)))
+        probability = _probability(design @ weight)
         gradient = design.T @ (probability - target)
         curvature = (design.T * (probability * (1 - probability))) @ design + 1e-6 * np.eye(2)
         step = np.linalg.solve(curvature, gradient)
@@ -49,8 +52,30 @@ def fit_logistic(
         weight -= step
         if np.abs(step).max() < 1e-8:
             break
-    scale = float(np.clip(weight[1] / unit, LEAST_SCALE, LARGEST_SCALE))
-    return (float(weight[0]) - scale * middle if offset else 0.0), scale
+    best = float(weight[1]) / unit
+    scale = float(np.clip(best, LEAST_SCALE, LARGEST_SCALE))
+    if not offset:
+        return 0.0, scale
+    if scale != best:
+        return _offset(np.asarray(scale * x), float(target.mean())), scale
+    return float(weight[0]) - scale * middle, scale
+
+
+def _offset(log_odds: Array, share: float) -> float:
+    """What must be added for the mean probability to be the share of yes; by bisection."""
+    least, most = _odds(share) - float(log_odds.max()), _odds(share) - float(log_odds.min())
+    for _ in range(_ROUNDS):
+        middle = (least + most) / 2
+        if _probability(log_odds + middle).mean() < share:
+            least = middle
+        else:
+            most = middle
+    return (least + most) / 2
+
+
+def _probability(log_odds: Array) -> Array:
+    probability: Array = 1 / (1 + np.exp(-np.clip(log_odds, -50, 50)))
+    return probability
 
 
 def _odds(share: float) -> float:

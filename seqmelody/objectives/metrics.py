@@ -15,8 +15,11 @@ def mean_ranks(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return rank[group]
 
 
-def spearman(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> float:
-    """Spearman's rank correlation; NaN if one side is constant, or there are fewer than two."""
+def rank_correlation(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> float:
+    """Spearman's rank correlation; ties share their mean rank.
+
+    NaN if one side is constant, or there are fewer than two values.
+    """
     if len(a) < 2:
         return float("nan")
     ranks = np.stack([mean_ranks(a), mean_ranks(b)])

@@ -3,8 +3,20 @@
 A rating is ``offset + scale * score`` and noise, of two kinds: raters of one melody disagree
 (variance sigma²), and melodies differ in ways that a score does not tell (variance tau²). The mean
 of n ratings hence counts ``1 / (tau² + sigma² / n)``: thirty raters count more than three, but not
-ten times as much. With named raters, each rating counts by itself, so that those of a melody
-together count as much, and each rater has effects of the own (``objectives.listeners``).
+ten times as much.
+
+With named raters each rating counts by itself, and each rater has effects of their own
+(``objectives.listeners``). What is left of the n ratings of a melody, ``r_i`` with mean ``m``, then
+has the covariance sigma² on the diagonal and tau² everywhere, so that, but for constants, its
+negative log-likelihood is half of
+
+    n m² / (n tau² + sigma²)  +  sum_i (r_i - m)² / sigma²
+
+(Searle, Casella & McCulloch, 1992, section 3.2, have the inverse). The first part is that of the
+mean, and teaches the score; the second does not know the score, and tells raters apart all the
+surer for their having heard the same melodies. The loss is the mean over melodies, to which the
+priors of the raters' effects are added in the same unit, so that its least is at the most probable
+effects.
 
 Shapes: B melodies of a batch, R of all that were judged, N judgements.
 """
@@ -16,17 +28,20 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqmelody.judgements import Ratings
-from seqmelody.listeners import PRIOR_RATINGS, PRIOR_SLOPE, PRIOR_TASTE
-from seqmelody.objectives.judged import Judgements
-from seqmelody.objectives.listeners import RaterEffects
-from seqmelody.objectives.metrics import spearman
+from seqmelody.listeners import PRIOR_RATINGS, PRIOR_TASTE
+from seqmelody.objectives.judged import JudgedObjective, Judgements
+from seqmelody.objectives.listeners import Raters
+from seqmelody.objectives.metrics import rank_correlation
 
 LEAST_SCALE = 0.05
 """Standard deviations of the ratings for one of the score, at the start at least: the score must
 matter, or it would never learn."""
+LEAST_DISAGREEMENT = 0.01
+"""Of the variance of ratings: what raters of one melody disagree by at least, even where those at
+hand never do."""
 
 
 def variance_components(
@@ -65,112 +80,96 @@ def weighed(ratings: Ratings, *, by_rater: bool) -> Judgements:
         ratings: At least one.
         by_rater: Keep each rating, and who gave it; else the mean of each melody.
     """
-    value, rater = ratings.value, ratings.rater
-    if by_rater:
-        # What a rater always adds is no noise.
-        sigma2, tau2 = variance_components(value - _offsets(ratings)[rater], ratings.row)
-    else:
-        sigma2, tau2 = variance_components(value, ratings.row)
-    if sigma2 + tau2 == 0:
-        tau2 = 1.0  # all ratings alike
     row, member, count = np.unique(ratings.row, return_inverse=True, return_counts=True)
+    nobody = np.full(len(ratings), -1, dtype=np.int64)
+    sigma2, tau2 = _noise(ratings.row, ratings.value, ratings.rater if by_rater else nobody)
     if by_rater:
+        # Together those of a melody count as their mean does.
         weight = 1 / (count[member] * tau2 + sigma2)
-        return Judgements(ratings.row[:, None], value, weight, rater)
-    mean = np.bincount(member, weights=value) / count
-    nobody = np.full(len(row), -1, dtype=np.int64)
-    return Judgements(row[:, None], mean, 1 / (tau2 + sigma2 / count), nobody)
+        return Judgements(ratings.row[:, None], ratings.value, weight, ratings.rater)
+    mean = np.bincount(member, weights=ratings.value) / count
+    return Judgements(row[:, None], mean, 1 / (tau2 + sigma2 / count), nobody[: len(row)])
 
 
-def _offsets(ratings: Ratings) -> NDArray[np.float64]:
+def _noise(
+    melody: NDArray[np.int64], value: NDArray[np.float64], rater: NDArray[np.int64]
+) -> tuple[float, float]:
+    """sigma² and tau²; what a rater always adds is no noise."""
+    sigma2, tau2 = variance_components(value - _offsets(melody, value, rater)[rater], melody)
+    # All ratings alike: any will do.
+    return (sigma2, tau2) if sigma2 + tau2 > 0 else (0.0, 1.0)
+
+
+def _offsets(
+    melody: NDArray[np.int64], value: NDArray[np.float64], rater: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """How far each rater lies from the others on the same melodies; 0 at the end, for nobody.
 
     Drawn to zero as if each had given two ratings more of no offset.
     """
-    _, member, count = np.unique(ratings.row, return_inverse=True, return_counts=True)
-    mean = np.bincount(member, weights=ratings.value) / count
-    named = ratings.rater >= 0
-    size = len(ratings.raters)
-    away = np.bincount(
-        ratings.rater[named], weights=(ratings.value - mean[member])[named], minlength=size
-    )
-    many = np.bincount(ratings.rater[named], minlength=size)
+    _, member, count = np.unique(melody, return_inverse=True, return_counts=True)
+    mean = np.bincount(member, weights=value) / count
+    named = rater >= 0
+    away = np.bincount(rater[named], weights=(value - mean[member])[named])
+    many = np.bincount(rater[named])
     return np.append(away / (many + 2), 0.0)
 
 
-class Rating(nn.Module):
+class Rating(JudgedObjective):
     """The objective.
 
     Ratings are handled in units of their standard deviation, from their mean.
 
     Args:
         said: The judgements to train on.
-        raters: How many raters there are; 0 leaves them out.
-        taste_rank: Directions of taste.
-        embedding_size: Of the model.
+        raters: Whom to tell apart; by default nobody.
 
     Attributes:
         mean: Of the ratings.
         sd: Of the ratings.
+        disagreement: Variance sigma² of the ratings of a melody.
     """
 
-    def __init__(
-        self, said: Judgements, *, raters: int = 0, taste_rank: int = 0, embedding_size: int = 0
-    ) -> None:
-        super().__init__()
-        self.needs_embedding = taste_rank > 0
+    def __init__(self, said: Judgements, raters: Raters | None = None) -> None:
+        melody_N = said.item_NM[:, 0]
+        super().__init__(
+            raters,
+            offset_sd=PRIOR_RATINGS,
+            taste_sd=PRIOR_TASTE,
+            units=len(np.unique(melody_N)),
+        )
         self.mean = float(np.average(said.value_N, weights=said.weight_N))
         self.sd = float(np.std(said.value_N)) or 1.0
-        self.offset = nn.Parameter(torch.zeros(()))
-        self.log_scale = nn.Parameter(torch.zeros(()))
-        self.effects = (
-            RaterEffects(
-                raters,
-                taste_rank,
-                embedding_size,
-                offset_sd=PRIOR_RATINGS,
-                slope_sd=PRIOR_SLOPE,
-                taste_sd=PRIOR_TASTE,
-                judgements=len(said),
-            )
-            if raters
-            else None
-        )
+        sigma2, tau2 = _noise(melody_N, said.value_N, said.rater_N)
+        self.disagreement = max(sigma2, LEAST_DISAGREEMENT * (sigma2 + tau2))
 
-    def begin(
-        self, score_R: NDArray[np.float64], embedding_RE: NDArray[np.float64], said: Judgements
-    ) -> None:
-        """The weighted least squares of ratings on scores; see ``JudgedObjective``."""
-        if self.effects is not None:
-            self.effects.begin(torch.from_numpy(embedding_RE).float())
+    def _line(self, score_R: NDArray[np.float64], said: Judgements) -> tuple[float, float]:
+        """Weighted least squares of ratings on scores."""
         score = score_R[said.item_NM[:, 0]]
         value = (said.value_N - self.mean) / self.sd
-        middle = np.average(score, weights=said.weight_N)
+        middle = float(np.average(score, weights=said.weight_N))
         away = score - middle
         spread = float(np.average(away**2, weights=said.weight_N))
         slope = float(np.average(away * value, weights=said.weight_N)) / spread if spread else 1.0
         slope = max(slope, LEAST_SCALE / math.sqrt(spread) if spread else 1.0)
-        with torch.no_grad():
-            self.log_scale.fill_(math.log(slope))
-            self.offset.fill_(-slope * float(middle))
+        return -slope * middle, slope
 
     def forward(self, score_B: Tensor, embedding_BE: Tensor | None, said: Judgements) -> Tensor:
-        """Half the mean weighted square of what is left, about 0.5 for a score that knows nothing."""
-        left_N = (said.value_N - self.mean) / self.sd - self._said(score_B, embedding_BE, said)
-        melodies = max(1, len(said.item_NM.unique()))
-        loss: Tensor = 0.5 * self.sd**2 * (said.weight_N * left_N.square()).sum() / melodies
-        return loss if self.effects is None else loss + self.effects.prior_loss()
+        """Negative log-likelihood of a melody's ratings, in the mean, but for constants.
 
-    def _said(self, score_B: Tensor, embedding_BE: Tensor | None, said: Judgements) -> Tensor:
+        Without raters about 0.5 for a score that knows nothing. All ratings of a melody must be in
+        one batch.
+        """
         item_N = said.item_NM[:, 0]
-        consensus_N = self.offset + self.log_scale.exp() * score_B[item_N]
-        if self.effects is None:
-            return consensus_N
-        vector_NE = None
-        if embedding_BE is not None and self.effects.taste_rank:
-            vector_NE = embedding_BE[item_N] - self.effects.get_buffer("middle_E")
-        rated_N: Tensor = self.effects(consensus_N, vector_NE, said.rater_N)
-        return rated_N
+        left_N = (said.value_N - self.mean) / self.sd - self._expected(score_B, embedding_BE, said)
+        count_B = torch.bincount(item_N, minlength=len(score_B)).clamp(min=1)
+        mean_B = left_N.new_zeros(len(score_B)).index_add(0, item_N, left_N) / count_B
+        # As the module has it, with 1 / (n tau² + sigma²) for the weight.
+        apart_N = (left_N - mean_B[item_N]).square()
+        cost_N = said.weight_N * (left_N.square() - apart_N) + apart_N / self.disagreement
+        melodies = max(1, len(item_N.unique()))
+        loss: Tensor = 0.5 * self.sd**2 * cost_N.sum() / melodies
+        return loss + self._prior_loss()
 
     @torch.no_grad()
     def measure(
@@ -181,15 +180,16 @@ class Rating(nn.Module):
         value_N = said.value_N.double().cpu().numpy()
         row, member, count = np.unique(item_N, return_inverse=True, return_counts=True)
         mean = np.bincount(member, weights=value_N) / count
-        left_N = value_N - self.mean
-        left_N = left_N - self.sd * self._said(score_B, embedding_BE, said).double().cpu().numpy()
+        expected_N = self._expected(score_B, embedding_BE, said).double().cpu().numpy()
+        left_N = value_N - self.mean - self.sd * expected_N
         return {
-            "spearman": spearman(score_B.double().cpu().numpy()[row], mean),
+            "spearman": rank_correlation(score_B.double().cpu().numpy()[row], mean),
             "rmse": float(np.sqrt((left_N**2).mean())),
         }
 
     @property
     def line(self) -> tuple[float, float]:
         """Offset and scale of the consensus, in units of the ratings."""
+        assert self.offset is not None
         scale = self.sd * math.exp(float(self.log_scale.detach()))
         return self.mean + self.sd * float(self.offset.detach()), scale

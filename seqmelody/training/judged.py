@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from seqmelody.batching import Batch, OrderedBatches, corpus_batch
 from seqmelody.config import CatchyConfig, PreferenceConfig, RatingConfig, TrainConfig
@@ -22,6 +21,7 @@ from seqmelody.judgements import Preferences, Ratings
 from seqmelody.objectives import Catchy, Preference, Rating
 from seqmelody.objectives.catchy import answered
 from seqmelody.objectives.judged import JudgedBatch, JudgedObjective, Judgements
+from seqmelody.objectives.listeners import Raters
 from seqmelody.objectives.preference import paired
 from seqmelody.objectives.rating import weighed
 from seqmelody.training.sharing import Scores
@@ -56,12 +56,6 @@ class Judged:
     objective: JudgedObjective
     melodies: int
     warnings: tuple[str, ...]
-
-    @property
-    def module(self) -> nn.Module:
-        """The objective, as what holds its parameters."""
-        assert isinstance(self.objective, nn.Module)
-        return self.objective
 
     @property
     def digest(self) -> str:
@@ -102,7 +96,7 @@ class Judged:
             return {}
         rows, item = np.unique(self.validation.item_NM, return_inverse=True)
         score_R, embedding_RE = self.scored(score, rows)
-        parameter = next(self.module.parameters())
+        parameter = next(self.objective.parameters())
         said = self.validation.of(item.reshape(self.validation.item_NM.shape))
         with torch.no_grad():
             return self.objective.measure(
@@ -175,16 +169,16 @@ def _read(
     objective: type[Rating | Preference | Catchy]
     ratings, by_rater = None, config.raters
     if isinstance(config, PreferenceConfig):
-        name, objective = "preference", Preference
+        objective = Preference
         said = pairs = Preferences.read(config.labels, corpus)
         judgements = [paired(pairs.among(rows), by_rater=by_rater) for rows in splits]
     elif isinstance(config, CatchyConfig):
-        name, objective = "catchy", Catchy
+        objective = Catchy
         said = answers = Ratings.read(config.labels, corpus, column=config.column, scale=(0, 1))
         _require_yes_or_no(answers, config)
         judgements = [answered(answers.among(rows), by_rater=by_rater) for rows in splits]
     else:
-        name, objective = "rating", Rating
+        objective = Rating
         said = heard = Ratings.read(config.labels, corpus, column=config.column, scale=config.scale)
         judgements = [weighed(heard.among(rows), by_rater=by_rater) for rows in splits]
         ratings = heard.among(np.concatenate(splits))
@@ -196,9 +190,11 @@ def _read(
         )
     raters = said.raters if by_rater else ()
     if by_rater and not (train.rater_N >= 0).any():
-        raise UsageError(f"{config.labels}: {name}.raters is set, but no rater is named in it")
+        raise UsageError(
+            f"{config.labels}: {config.name}.raters is set, but no rater is named in it"
+        )
     return Judged(
-        name=name,
+        name=config.name,
         weight=config.weight,
         corpus=corpus,
         raters=raters,
@@ -206,10 +202,7 @@ def _read(
         validation=validation,
         ratings=ratings,
         objective=objective(
-            train,
-            raters=len(raters),
-            taste_rank=config.taste_rank,
-            embedding_size=embedding_size,
+            train, Raters(len(raters), config.taste_rank, embedding_size) if by_rater else None
         ),
         melodies=config.melodies,
         warnings=said.warnings,

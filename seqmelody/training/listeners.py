@@ -22,13 +22,18 @@ from seqmelody.objectives import Catchy, Preference, Rating
 from seqmelody.objectives.logistic import fit_logistic
 from seqmelody.objectives.metrics import expected_calibration_error
 from seqmelody.training.judged import Judged, Scoring
+from seqmelody.whitening import Whitening
 
 FEW_MELODIES = 10
 """Of fewer melodies that were not trained on, nothing is fitted or measured."""
+_LEAST_RATERS = 0.5
+"""Share of the raters whom ratings must tell of, so that all raters may be known by them."""
+_LEAST_RATINGS = 2
+"""Ratings that tell of a rater: of one alone, what is a rater's own is not told from noise."""
 
 
 def learnt_listeners(
-    config: TrainConfig, judged: Sequence[Judged], score: Scoring
+    config: TrainConfig, judged: Sequence[Judged], score: Scoring, whitening: Whitening
 ) -> tuple[Listeners | None, dict[str, float]]:
     """What the checkpoint keeps, and figures of it.
 
@@ -36,6 +41,7 @@ def learnt_listeners(
         config: Of the run.
         judged: The objectives, as they ended.
         score: The finished model.
+        whitening: Of its embeddings.
 
     Returns:
         The listeners, ``None`` where nobody was heard; ``catchy_ece``, where it can be told.
@@ -45,7 +51,9 @@ def learnt_listeners(
     for entry in judged:
         if isinstance(entry.objective, Rating):
             assert config.rating is not None
-            rating, listeners = _ratings(entry, entry.objective, config.rating.scale, score)
+            rating, listeners = _ratings(
+                entry, entry.objective, config.rating.scale, score, whitening
+            )
             found = dataclasses.replace(found, rating=rating, listeners=listeners)
         elif isinstance(entry.objective, Catchy):
             catchy, error = _calibrated(entry, entry.objective, score)
@@ -58,8 +66,20 @@ def learnt_listeners(
 
 
 def _ratings(
-    entry: Judged, objective: Rating, scale: tuple[float, float] | None, score: Scoring
+    entry: Judged,
+    objective: Rating,
+    scale: tuple[float, float] | None,
+    score: Scoring,
+    whitening: Whitening,
 ) -> tuple[RatingModel, dict[str, Listener]]:
+    """The rating model, and the raters as its listeners.
+
+    How ratings spread around the score, and raters around each other, is told from melodies that
+    were not trained on: on the others the score knows more than it will of new ones. Only where
+    these are fewer than ``FEW_MELODIES``, or tell of less than half of the raters, all melodies
+    serve; the spreads are then those of the training, and smaller than those of new melodies. The
+    listeners are fitted to all their ratings.
+    """
     heard = entry.ratings
     assert heard is not None
     rows = np.unique(heard.row)
@@ -74,13 +94,13 @@ def _ratings(
             float(score_R.std()) or 1.0,
             heard.value,
             embedding_RE,
+            directions=whitening.axes_EE.T,
         ),
         offset=offset,
         scale=slope,
         low=low,
         high=high,
     )
-    # The spread of what is left where the model was not trained, if that can be told.
     fresh_N = np.isin(heard.row, entry.validation.item_NM)
     if len(np.unique(heard.row[fresh_N])) < FEW_MELODIES:
         fresh_N[:] = True
@@ -97,7 +117,12 @@ def _ratings(
         model,
         directions=directions,
         taste_sd=np.full(rank, objective.sd * objective.effects.sds[1]),
-    ).with_spread_of(score_N, embedding_NE, heard.value, heard.rater)
+    )
+    if _raters_told_of(heard.rater[fresh_N]) < _LEAST_RATERS * _raters_told_of(heard.rater):
+        fresh_N[:] = True
+    model = model.with_spread_of(
+        score_N[fresh_N], embedding_NE[fresh_N], heard.value[fresh_N], heard.rater[fresh_N]
+    )
     listeners = {}
     for number, name in enumerate(entry.raters):
         own = heard.rater == number
@@ -106,23 +131,30 @@ def _ratings(
     return model, listeners
 
 
+def _raters_told_of(rater_N: NDArray[np.int64]) -> int:
+    """How many raters gave enough of these ratings to be told of."""
+    return int((np.bincount(rater_N[rater_N >= 0]) >= _LEAST_RATINGS).sum())
+
+
 def _calibrated(
     entry: Judged, objective: Catchy, score: Scoring
 ) -> tuple[dict[str, float], float | None]:
     """Offset and scale that suit melodies which were not trained on, where there are enough.
 
-    The calibration error is that of each half of these melodies under what was fitted to the other.
+    The calibration error is that of each half of these melodies under what was fitted to the other,
+    near-duplicates being in the same half.
     """
     said = entry.validation
     rows = np.unique(said.item_NM)
+    groups, group_R = np.unique(np.asarray(entry.corpus.column("group"))[rows], return_inverse=True)
     yes_N = said.value_N > 0.5
-    if len(rows) < FEW_MELODIES or yes_N.all() or not yes_N.any():
+    if len(rows) < FEW_MELODIES or len(groups) < 2 or yes_N.all() or not yes_N.any():
         return objective.offset_and_scale, None
     score_R, _ = entry.scored(score, rows)
     place_N = np.searchsorted(rows, said.item_NM[:, 0])
     score_N = score_R[place_N]
     offset, scale = fit_logistic(score_N, said.value_N)
-    half_N = place_N % 2
+    half_N = group_R[place_N] % 2
     chance_N = np.full(len(said), math.nan)
     for half in (0, 1):
         chance_N[half_N == half] = _chance(

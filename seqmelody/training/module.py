@@ -22,7 +22,7 @@ from seqmelody.checkpoint import LIGHTNING_KEY
 from seqmelody.config import TrainConfig, usable_cores
 from seqmelody.corpus import Corpus
 from seqmelody.errors import SeqmelodyError, UsageError
-from seqmelody.model import MelodyNetwork
+from seqmelody.model import build_model
 from seqmelody.objectives import Contrast
 from seqmelody.objectives.contrast import Comparison, compare
 from seqmelody.training.data import Step, seed_of
@@ -64,8 +64,8 @@ class MelodyTraining(L.LightningModule):
         self.corpus_digest = corpus.digest
         self.contrast = contrast
         self.judged = tuple(judged)
-        self.objectives = torch.nn.ModuleDict({entry.name: entry.module for entry in judged})
-        self.model = MelodyNetwork(config.model, corpus.tokenizer)
+        self.objectives = torch.nn.ModuleDict({entry.name: entry.objective for entry in judged})
+        self.model = build_model(config.model, corpus.tokenizer)
         # Wins and comparisons by kind since the last entry in the logs.
         kinds = len(contrast.kinds)
         self.register_buffer("_won_K", torch.zeros(kinds), persistent=False)
@@ -74,15 +74,21 @@ class MelodyTraining(L.LightningModule):
         self._validation_scores: dict[str, list[Tensor]] = {}
 
     def setup(self, stage: str) -> None:
-        """Sets the threads: only now, since Lightning sets its own number as it starts processes."""
-        torch.set_num_threads(
-            self.config.threads or max(1, usable_cores() // self.trainer.num_devices)
-        )
+        """Sets the threads once more, since Lightning sets its own number as it starts processes."""
+        self.set_threads(self.trainer.num_devices)
         if self.config.compile:
             if self.trainer.strategy.root_device.type == "cpu":
                 raise UsageError("compile is for GPUs: on a CPU the layers are written out by hand")
             # In place, so that the names of the weights stay as they are.
             self.model.compile(dynamic=True)
+
+    def set_threads(self, devices: int) -> None:
+        """Has this process compute with the threads of the configuration.
+
+        Args:
+            devices: That share the cores, where the configuration does not say how many threads.
+        """
+        torch.set_num_threads(self.config.threads or max(1, usable_cores() // devices))
 
     # Training
 

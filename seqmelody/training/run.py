@@ -105,6 +105,7 @@ def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -
             (out / "config.yaml").write_text(yaml.safe_dump(config.to_dict(), sort_keys=False))
         with stop.listening(trainer):
             if state is None:
+                module.set_threads(trainer.num_devices)
                 module.eval()
                 for entry in judged:
                     entry.begin(module.scores_and_embeddings)
@@ -263,7 +264,8 @@ def _release(
         output = model(batch)
         return Scores(output.score_B, output.embedding_BE)
 
-    listeners, figures = learnt_listeners(config, module.judged, alone)
+    whitening = fit_whitening(model, corpus, module.contrast, config.seed)
+    listeners, figures = learnt_listeners(config, module.judged, alone, whitening)
     judged = {
         entry.name: {
             name.removeprefix(f"validation/{entry.name}_"): round(value, 4)
@@ -290,7 +292,7 @@ def _release(
         score_quantiles=_score_quantiles(model, corpus),
         listeners=listeners,
         statistic_ranges=statistic_ranges(corpus),
-        whitening=fit_whitening(model, corpus, module.contrast, config.seed),
+        whitening=whitening,
         metrics={
             "validation": {
                 "mean": round(measured["validation/accuracy"], 4),

@@ -19,7 +19,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -114,37 +114,42 @@ class RatingModel:
         score_sd: float,
         ratings: Sequence[float] | Array,
         embeddings: NDArray[np.floating[Any]],
+        *,
+        directions: NDArray[np.floating[Any]] | None = None,
     ) -> RatingModel:
         """What to go by where a model was trained without ratings.
 
         The consensus is the mean of the ratings at hand, and follows the score with a correlation
-        of ``PRIOR_AGREEMENT``; tastes may lie in any direction of the embedding. The spreads are
-        the constants of this module, in units of the standard deviation of the ratings.
+        of ``PRIOR_AGREEMENT``; a taste is as likely to lie along any of the directions. The spreads
+        are the constants of this module, in units of the standard deviation of the ratings.
 
         Args:
             score_mean: Of the melodies that the model was trained on, or of any.
             score_sd: Standard deviation of the same.
             ratings: Those at hand, of all listeners.
             embeddings: Of the melodies at hand, ``(melodies, E)``.
+            directions: Of taste, ``(K, E)``, best those in which embeddings vary alike
+                (``Whitening``): a few that carry the score outdo all others in the embeddings as
+                they are, which are the default.
         """
         values = np.asarray(ratings, dtype=np.float64)
         # One rating, or all alike, say nothing of the spread: a unit is as good as any.
         spread = float(values.std()) or 1.0
         vectors = np.asarray(embeddings, dtype=np.float64)
         mean = vectors.mean(0)
+        axes = np.eye(len(mean)) if directions is None else np.asarray(directions, dtype=np.float64)
         # What a taste of unit variance in each direction would add to a melody's rating.
-        added = float(((vectors - mean) ** 2).sum(1).mean()) or 1.0
-        E = vectors.shape[1]
+        added = float((((vectors - mean) @ axes.T) ** 2).sum(1).mean()) or float(len(axes))
         return cls(
             offset=float(values.mean()) - PRIOR_AGREEMENT * spread * score_mean / score_sd,
             scale=PRIOR_AGREEMENT * spread / score_sd,
             residual_sd=PRIOR_NOISE * spread,
             score_mean=score_mean,
             embedding_mean=mean,
-            directions=np.eye(E),
+            directions=axes,
             offset_sd=PRIOR_RATINGS * spread,
             slope_sd=PRIOR_SLOPE,
-            taste_sd=np.full(E, PRIOR_TASTE * spread / math.sqrt(added)),
+            taste_sd=np.full(len(axes), PRIOR_TASTE * spread / math.sqrt(added)),
         )
 
     def consensus(self, score: NDArray[np.floating[Any]]) -> Array:
@@ -209,8 +214,8 @@ class RatingModel:
             embedding: Of the same, ``(N, E)``.
             rating: The ratings, ``(N,)``.
             rater: Number of who gave each, ``(N,)``; those below 0 are left out.
-            rank: Find so many new directions, those in which the listeners differ most; by default
-                the directions stay.
+            rank: Find so many new directions, those in which the listeners differ most, measured
+                in the directions at hand; by default these stay.
         """
         design, left = self._design(score, embedding), rating - self.consensus(score)
         members = [np.flatnonzero(rater == number) for number in np.unique(rater[rater >= 0])]
@@ -233,8 +238,8 @@ class RatingModel:
             noise = squares / used
         directions, taste_sd = self.directions, np.sqrt(np.diag(covariance)[2:])
         if rank is not None:
-            values, vectors = np.linalg.eigh(self.directions.T @ covariance[2:, 2:] @ directions)
-            directions = vectors[:, ::-1][:, :rank].T
+            values, vectors = np.linalg.eigh(covariance[2:, 2:])
+            directions = vectors[:, ::-1][:, :rank].T @ directions
             taste_sd = np.sqrt(np.maximum(values[::-1][:rank], 0.0))
         found = dataclasses.replace(
             self,
@@ -284,74 +289,6 @@ class RatingModel:
         for name, shape in (("embedding_mean", (E,)), ("directions", (-1, E)), ("taste_sd", (-1,))):
             values[name] = np.asarray(values[name], dtype=np.float64).reshape(shape)
         return cls(**values)
-
-
-@dataclass(frozen=True, eq=False)
-class Listeners:
-    """What a checkpoint knows of people, as far as it was trained on their judgements.
-
-    Attributes:
-        rating: How ratings follow from the score; ``None`` if none were seen.
-        listeners: Those it knows by name; of ratings.
-        catchy: ``offset`` and ``scale``: the log-odds of a yes are ``offset + scale * score``.
-        preference: ``scale`` and ``tie``: see ``seqmelody.objectives.preference``.
-    """
-
-    rating: RatingModel | None = None
-    listeners: Mapping[str, Listener] = field(default_factory=dict)
-    catchy: Mapping[str, float] | None = None
-    preference: Mapping[str, float] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as ``listeners.json`` holds them."""
-        return {
-            "rating": None if self.rating is None else self.rating.to_dict(),
-            "listeners": {name: entry.to_dict() for name, entry in self.listeners.items()},
-            "catchy": None if self.catchy is None else dict(self.catchy),
-            "preference": None if self.preference is None else dict(self.preference),
-        }
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any], embedding_size: int) -> Listeners:
-        """What ``to_dict`` stored.
-
-        Args:
-            stored: The plain values.
-            embedding_size: E, of the model.
-
-        Raises:
-            ValueError: Something is missing, unknown, not finite, or of another shape than it
-                should be.
-            KeyError: As ``ValueError``.
-            TypeError: As ``ValueError``.
-        """
-        rating = None if stored["rating"] is None else RatingModel.from_dict(stored["rating"])
-        if rating is not None and len(rating.embedding_mean) != embedding_size:
-            raise ValueError(
-                f"embeddings of {len(rating.embedding_mean)} numbers, the model's have "
-                f"{embedding_size}"
-            )
-        listeners = {}
-        for name, entry in stored["listeners"].items():
-            taste = np.asarray(entry["taste"], dtype=np.float64).reshape(-1)
-            listener = Listener(**{**entry, "taste": taste})
-            effects = [listener.offset, listener.slope, *taste]
-            if (
-                rating is None
-                or len(taste) != len(rating.taste_sd)
-                or not np.isfinite(effects).all()
-            ):
-                raise ValueError(f"listener {name!r} does not fit the rating model")
-            listeners[name] = listener
-        known = {}
-        for name, parts in (("catchy", ("offset", "scale")), ("preference", ("scale", "tie"))):
-            found = stored[name]
-            if found is not None and (
-                set(found) != set(parts) or not all(math.isfinite(found[part]) for part in parts)
-            ):
-                raise ValueError(f"{name} must have {' and '.join(parts)}")
-            known[name] = found
-        return cls(rating, listeners, known["catchy"], known["preference"])
 
 
 def _posterior(design: Array, left: Array, prior: Array, noise: float) -> tuple[Array, Array]:
