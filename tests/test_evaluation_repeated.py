@@ -41,16 +41,28 @@ def test_trainings_that_differ_are_less_sure():
     assert mean_of(far).high - mean_of(far).low > 5 * (mean_of(near).high - mean_of(near).low)
 
 
-def test_the_interval_covers_the_truth_as_often_as_it_says():
+def test_the_interval_of_three_trainings_by_hand():
+    found = mean_of([Estimate(value, value - 0.2, value + 0.2) for value in (0.4, 0.5, 0.6)])
+    # Their variance is 0.01, that of the mean a third; 4.303 is Student's t for two degrees.
+    half = math.sqrt(0.2**2 + 4.303**2 * 0.01 / 3)
+    assert (found.value, found.high - 0.5, 0.5 - found.low) == (
+        pytest.approx(0.5),
+        pytest.approx(half),
+        pytest.approx(half),
+    )
+
+
+@pytest.mark.parametrize(("trainings", "own"), [(3, 0.02), (3, 0.04), (8, 0.04), (15, 0.04)])
+def test_the_interval_covers_the_truth_at_least_as_often_as_it_says(trainings, own):
     # Melodies shared by the trainings shift all figures alike; each training has a shift of its own.
     random = np.random.default_rng(0)
     hits = 0
     for _ in range(2000):
-        shared = random.normal(0, 0.02)
-        values = 0.6 + shared + random.normal(0, 0.01, 8)
-        found = mean_of([Estimate(v, v - 1.96 * 0.02, v + 1.96 * 0.02) for v in values])
+        shared = random.normal(0, 0.01)
+        values = 0.6 + shared + random.normal(0, own, trainings)
+        found = mean_of([Estimate(v, v - 1.96 * 0.01, v + 1.96 * 0.01) for v in values])
         hits += found.low <= 0.6 <= found.high
-    assert 0.93 < hits / 2000 < 0.97
+    assert 0.94 < hits / 2000 < 0.99
 
 
 def test_one_training_is_itself_and_unknown_bounds_stay_unknown():

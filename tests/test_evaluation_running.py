@@ -73,6 +73,18 @@ def test_kinds_that_a_checkpoint_never_met_are_told(report, folder, checkpoint_f
     assert "length was never" not in told.sections[0].note
 
 
+def test_only_the_kinds_asked_for_are_measured(folder, checkpoint_folder, report):
+    kinds = ["markov_1", "uniform_pitches"]
+    tasks = [{"task": "corruption", "corpus": "songs", "copies": 1, "kinds": kinds}]
+    told = run_suite(Suite.read(suite_of(folder, checkpoint_folder, tasks=tasks))).sections[0]
+    assert told.headlines == ("mean of trained kinds", "worst trained kind")
+    for found in (result.figures() for result in told.done.values()):
+        assert set(kinds) < set(found)
+        assert "jitter_pitches" not in found
+        mean = (found["markov_1"].value + found["uniform_pitches"].value) / 2
+        assert found["mean of trained kinds"].value == pytest.approx(mean, abs=0.02)
+
+
 def test_trainings_are_one_row_with_the_mean_of_their_figures(folder, checkpoint_folder):
     tasks = [
         {"task": "corruption", "corpus": "songs", "copies": 1},
@@ -90,7 +102,7 @@ def test_trainings_are_one_row_with_the_mean_of_their_figures(folder, checkpoint
     mean = (found["length"][head].value + found["density"][head].value) / 2
     assert found["both"][head].value == pytest.approx(mean)
     assert found["both"][f"{head}, training 2"] == found["density"][head]
-    assert "Means of several trainings: both." in quality.note
+    assert "Of several trainings: both; figures are their means" in quality.note
     assert all(row.result.figures()["ms a melody"].value > 0 for row in cost.rows)
 
 

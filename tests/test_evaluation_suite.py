@@ -83,13 +83,23 @@ def test_several_trainings_are_one_method(read):
         ([{"gru": "b"}], "a list of checkpoints"),
         ([{"gru": ["b"], "cnn": ["c"]}], "a list of checkpoints"),
         ([{"gru": ["b", 1]}], "a list of checkpoints"),
-        ([{"gru": ["b", "b"]}], "gru occurs twice"),
+        ([{"gru": ["b", "b"]}], "gru names a training twice"),
         (["runs/gru", {"gru": ["b"]}], "gru occurs twice"),
     ],
 )
 def test_methods_that_are_none(read, methods, message):
     with pytest.raises(UsageError, match=message):
         read(methods=methods)
+
+
+def test_kinds_are_chosen_by_name(read):
+    task = {"task": "corruption", "corpus": "songs"}
+    suite = read(tasks=[{**task, "kinds": ["markov_1", "retrograde"]}])
+    assert suite.tasks[0].kinds == ("markov_1", "retrograde")
+    with pytest.raises(UsageError, match=r"tasks\[0\].*kinds are .*, not 'noise'"):
+        read(tasks=[{**task, "kinds": ["noise"]}])
+    with pytest.raises(UsageError, match="kinds must hold one of shuffle_notes"):
+        read(tasks=[{**task, "kinds": ["retrograde"]}])
 
 
 def one(**settings):

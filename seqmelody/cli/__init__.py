@@ -35,6 +35,8 @@ COMMANDS = {
     "rank": "seqmelody.cli.rank",
     "adapt": "seqmelody.cli.adapt",
     "embed": "seqmelody.cli.embed",
+    "render": "seqmelody.cli.render",
+    "fourier": "seqmelody.cli.fourier",
 }
 """The commands in the order of the work, each with its module."""
 

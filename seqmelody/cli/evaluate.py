@@ -13,8 +13,8 @@ key. With --against, other checkpoints and baselines are measured on the same co
   seqmelody evaluate runs/quick/checkpoint data/essen.corpus --json report.json
   seqmelody evaluate runs/quick/checkpoint data/essen.corpus --against length ngram
 
-With --suite, a file says which methods are measured on which tasks: corruption, ratings, people
-against machines, stability. What is missing is skipped, and a method that fails stops no other;
+With --suite, a file says which methods are measured on which tasks: corruption, ratings, ratings
+learnt, people against machines, stability, cost; several trainings may count as one method. What is missing is skipped, and a method that fails stops no other;
 the exit code then is 1.
 
   seqmelody evaluate --suite configs/evaluation.yaml --html report.html"""
@@ -128,7 +128,7 @@ def _run_suite(args: argparse.Namespace) -> int:
         _write(args.csv, report.to_csv())
     if args.html:
         made = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"
-        command = shlex.join(["seqmelody", *sys.argv[1:]])
+        command = shlex.join(["seqmelody", "evaluate", "--suite", args.suite, "--html", args.html])
         _write(args.html, page(report, made=made, command=command))
     return 0 if report.complete else 1
 

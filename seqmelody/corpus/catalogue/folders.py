@@ -14,10 +14,10 @@ from zipfile import ZipFile
 from filelock import FileLock
 from tqdm import tqdm
 
+from seqmelody.cache import cache_folder
 from seqmelody.corpus.catalogue.conversion import Result
 from seqmelody.corpus.catalogue.entries import CATALOGUE, CatalogueEntry
 from seqmelody.corpus.catalogue.scores import require_music21
-from seqmelody.corpus.catalogue.wheels import cache_folder
 from seqmelody.errors import SeqmelodyError, UsageError
 
 LABELS_FILE = "labels.csv"

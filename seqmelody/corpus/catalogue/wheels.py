@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from seqmelody.cache import cache_folder
 from seqmelody.errors import SeqmelodyError
 
 
@@ -91,17 +91,3 @@ MUSIC21 = Wheel(
     sha256="dc3309498c4c95cebdf8d4f20c868deb6b63bce1d929cad4f51a7ccc982987b1",
 )
 """Tunes in ABC, scores in MusicXML and Humdrum."""
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: ``$SEQMELODY_CACHE``, or the platform's folder for caches."""
-    chosen = os.environ.get("SEQMELODY_CACHE")
-    if chosen:
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "seqmelody"
