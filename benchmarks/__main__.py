@@ -25,6 +25,8 @@ from pathlib import Path
 
 from benchmarks import (
     arithmetic,
+    fine_tuning,
+    fourier,
     gpu,
     inference,
     machine,
@@ -33,6 +35,7 @@ from benchmarks import (
     overhead,
     quality,
     reading,
+    rendering,
     scaling,
     startup,
     training,
@@ -55,6 +58,9 @@ BENCHMARKS: dict[str, tuple[Callable[[Setting], Iterator[Row]], str]] = {
     "consistency": (quality.consistency, "of scores and corpora, however they are computed"),
     "limits": (quality.limits, "what the model card warns of"),
     "listeners": (quality.listeners, "what knowing a simulated listener brings"),
+    "fine-tuning": (fine_tuning.run, "what is learnt of people's ratings; trains 25 networks"),
+    "fourier": (fourier.run, "the DFT learned by butterflies, N = 8 to 1024; trains for an hour"),
+    "rendering": (rendering.run, "melodies as audio, against real time"),
     "melody-line": (melody_line.run, "note F1 of the melody found in chorales, quartets, piano"),
 }
 """By name: what measures it, and what it is."""
@@ -62,7 +68,16 @@ BENCHMARKS: dict[str, tuple[Callable[[Setting], Iterator[Row]], str]] = {
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
-ASKED_FOR = ("memory", "consistency", "limits", "listeners", "melody-line")
+ASKED_FOR = (
+    "memory",
+    "consistency",
+    "limits",
+    "listeners",
+    "fine-tuning",
+    "fourier",
+    "rendering",
+    "melody-line",
+)
 """Run only by name."""
 
 

@@ -64,6 +64,14 @@ def test_every_kind_to_train_on_is_drawn_unless_said_otherwise():
             {"context": "attention", "channels": 12, "heads": 4},
             "channels must be a multiple of twice the heads, but 12 is none of 8",
         ),
+        (
+            ModelConfig,
+            {"front_end": "ears"},
+            "one of notes, mel, stft, filterbank, butterfly, not 'e",
+        ),
+        (ModelConfig, {"bands": 0}, "bands must be at least 1, not 0"),
+        (ModelConfig, {"filters": 0}, "filters must be at least 1, not 0"),
+        (ModelConfig, {"start": "warm"}, "start must be one of random, exact, not 'warm'"),
         (ModelConfig, {"dropout": 1.0}, r"dropout must lie in \[0, 1\), not 1.0"),
         (ModelConfig, {"feature_dropout": -0.1}, "feature_dropout must lie in"),
         (ModelConfig, {"dropout": float("nan")}, "dropout must lie in"),
@@ -113,6 +121,35 @@ def test_the_rivals_differ_from_the_published_run_in_the_model_alone(name):
     assert stated is not None
     assert stated[1] == f"{count:,}"
     assert name == "bag" or abs(count / parameters - 1) < 0.03
+
+
+@pytest.mark.parametrize("name", ["spectrogram", "stft", "filterbank", "butterfly"])
+def test_the_runs_that_hear_differ_in_the_model_and_the_size_of_a_step_alone(name):
+    pytest.importorskip("midirenderer", reason="needs the extra [audio]")
+    pytest.importorskip("pretty_midi", reason="needs the extra [audio]")
+    from seqmelody.model import build_model
+    from seqmelody.tokens import Tokenizer
+
+    def parsed(name: str) -> tuple[TrainConfig, int, int]:
+        config, _ = parse(["--config", str(CONFIGS / f"essen-{name}.yaml")])
+        model = build_model(config.model, Tokenizer())
+        learned = [
+            weight.numel()
+            for part, weight in model.named_parameters()
+            if part.startswith("features.transform.")
+        ]
+        return config, sum(weight.numel() for weight in model.parameters()), sum(learned)
+
+    default, parameters, _ = parsed("contrast")
+    heard, count, transform = parsed(name)
+    same = {"model": default.model, "out": default.out}
+    assert dataclasses.replace(heard, **same, tokens_per_batch=default.tokens_per_batch) == default
+    assert heard.out == f"runs/essen-{name}"
+    text = (CONFIGS / f"essen-{name}.yaml").read_text()
+    assert f"{count:,} parameters" in text
+    assert not transform or f"{transform:,}" in text
+    # What a learned transform has comes on top.
+    assert abs((count - transform) / parameters - 1) < 0.01
 
 
 def test_nothing_heavy_is_imported():

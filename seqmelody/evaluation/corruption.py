@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -179,7 +179,7 @@ def corruption_scores(
     corpus: Corpus,
     rows: NDArray[np.int64],
     *,
-    kinds: Sequence[str] = KINDS,
+    kinds: tuple[str, ...] = KINDS,
     strength: float = 1.0,
     copies: int = 3,
     seed: int = 0,

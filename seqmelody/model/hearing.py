@@ -79,15 +79,13 @@ class HearingNetwork(MelodyNetwork):
             return _by_note(self.head(hidden_FBD, mask_FB), note_BF, piece.pitch_BL.shape[1])
 
         outputs, place_B = _in_pieces(batch, scored)
-        parts = {
-            name: [getattr(output, name) for output in outputs]
-            for name in ("score_B", "embedding_BE", "weight_BL", "value_BL", "sd_B")
-        }
+        sds = [output.sd_B for output in outputs if output.sd_B is not None]
         return ModelOutput(
-            **{
-                name: None if part[0] is None else torch.cat(part)[place_B]
-                for name, part in parts.items()
-            }
+            score_B=torch.cat([output.score_B for output in outputs])[place_B],
+            embedding_BE=torch.cat([output.embedding_BE for output in outputs])[place_B],
+            weight_BL=torch.cat([output.weight_BL for output in outputs])[place_B],
+            value_BL=torch.cat([output.value_BL for output in outputs])[place_B],
+            sd_B=torch.cat(sds)[place_B] if sds else None,
         )
 
     def vectors(self, batch: Batch) -> Tensor:

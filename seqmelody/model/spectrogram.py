@@ -87,7 +87,7 @@ class SpectrogramCNN(nn.Module):
         self.stem = nn.Conv2d(1, filters, (4, 5), stride=2, padding=(1, 2))
         self.stages = nn.ModuleList(_Stage(filters * factor, dropout) for factor in (1, 2))
         # All weights lie as the CPU takes them the quickest, and then so does what is made of them.
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for _ in range(3):
             bands = -(-bands // 2)
         self.norm = nn.LayerNorm(4 * filters)

@@ -27,7 +27,8 @@ class FixedTransform(nn.Module):
 
     def forward(self, frame_BWN: Tensor) -> Tensor:
         """Complex numbers, ``(B, W, K)``."""
-        return torch.fft.rfft(frame_BWN, norm="ortho")
+        out: Tensor = torch.fft.rfft(frame_BWN, norm="ortho")
+        return out
 
 
 class DenseTransform(nn.Module):
@@ -116,7 +117,9 @@ class WaveformFrames(nn.Module):
             loudness_BWK = loudness(complex_BWK.real.square() + complex_BWK.imag.square())
         if self.training and self.dropout > 0:
             loudness_BWK = without_stripe(loudness_BWK, self.dropout)
-        out_BFD: Tensor = self.out(loudness_BWK.unflatten(1, (-1, FRAMES_PER_STATE)).flatten(2))
+        # The frames of a state beside each other.
+        B, F = mask_BF.shape
+        out_BFD: Tensor = self.out(loudness_BWK.reshape(B, F, FRAMES_PER_STATE * FREQUENCIES))
         return out_BFD.transpose(0, 1).contiguous()
 
     def matrix(self) -> Tensor:
