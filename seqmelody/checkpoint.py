@@ -41,7 +41,7 @@ import yaml
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from seqmelody.config import ADDED_MODEL_SETTINGS, ModelConfig
+from seqmelody.config import ADDED_MODEL_SETTINGS, ModelConfig, checkpoint_name
 from seqmelody.errors import CheckpointError, UsageError
 from seqmelody.listeners import Listeners
 from seqmelody.model import MelodyNetwork, build_model
@@ -383,7 +383,7 @@ def _assemble(
     if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
         raise CheckpointError(f"{path}: a weight is not a finite number")
     return Checkpoint(
-        name=path.name,
+        name=checkpoint_name(path),
         model=model.eval().requires_grad_(False),
         tokenizer=reads,
         config=config,

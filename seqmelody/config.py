@@ -11,6 +11,7 @@ import dataclasses
 import math
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 TRAINED_KINDS = (
@@ -345,6 +346,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     return list(value) if isinstance(value, tuple) else value
+
+
+RELEASED = "checkpoint"
+"""Name of the folder in a run's that holds the released checkpoint."""
+
+
+def checkpoint_name(path: str | Path) -> str:
+    """What tables call a checkpoint: its folder's name, or that of the run that released it."""
+    path = Path(path)
+    run = path.absolute().parent.name if path.name == RELEASED else ""
+    return run or path.name or str(path)
 
 
 def usable_cores() -> int:

@@ -58,19 +58,20 @@ def test_settings_become_those_of_their_task(read):
 
 
 def test_names_are_short_where_that_is_enough():
-    specs = ["length", "runs/a/checkpoint", "runs/b/checkpoint", "checkpoints/melodic/"]
-    assert names_of(specs) == [
+    specs = [
         "length",
         "runs/a/checkpoint",
-        "runs/b/checkpoint",
-        "melodic",
+        "x/b/checkpoint",
+        "y/b/checkpoint",
+        "checkpoints/melodic/",
     ]
+    assert names_of(specs) == ["length", "a", "x/b/checkpoint", "y/b/checkpoint", "melodic"]
 
 
 def test_several_trainings_are_one_method(read):
     suite = read(methods=["runs/a/checkpoint", {"gru": ["b", "c"]}, "length"])
     assert suite.methods == {
-        "checkpoint": ("runs/a/checkpoint",),
+        "a": ("runs/a/checkpoint",),
         "gru": ("b", "c"),
         "length": ("length",),
     }
@@ -79,7 +80,7 @@ def test_several_trainings_are_one_method(read):
 @pytest.mark.parametrize(
     ("methods", "message"),
     [
-        ([{"gru": []}], "a list of checkpoints"),
+        ([{"gru": []}], r"methods: \{'gru': \[\]\} is none of a list of checkpoints"),
         ([{"gru": "b"}], "a list of checkpoints"),
         ([{"gru": ["b"], "cnn": ["c"]}], "a list of checkpoints"),
         ([{"gru": ["b", 1]}], "a list of checkpoints"),
@@ -113,7 +114,7 @@ def one(**settings):
         ({"tasks": ...}, "the suite: key 'tasks' is missing"),
         ({"methods": "length"}, "methods: a list"),
         ({"methods": []}, "methods: a list"),
-        ({"methods": ["length", 3]}, "methods: a list"),
+        ({"methods": ["length", 3]}, "methods: 3 is none of a list"),
         ({"methods": ["length", "length"]}, "methods: length occurs twice"),
         ({"corpora": ["a"]}, "corpora: a folder for each name"),
         ({"corpora": {"songs": 3}}, "corpora: a folder for each name"),
@@ -122,7 +123,7 @@ def one(**settings):
         ({"learn_from": "essen"}, "learn_from: no 'essen'; there are songs"),
         ({"learn_from": ["songs"]}, "learn_from: the name of a corpus"),
         ({"tasks": [{"task": ["stability"]}]}, "needs 'task', one of"),
-        (one(task="swimming"), r"tasks\[0\]: needs 'task', one of corruption, ratings"),
+        (one(task="swimming"), r"tasks\[0\]: needs 'task', one of .*, not 'swimming'"),
         ({"tasks": ["stability"]}, r"tasks\[0\]: needs 'task'"),
         (one(task="stability"), r"tasks\[0\] \(stability\): key 'corpus' is missing"),
         (

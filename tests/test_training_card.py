@@ -61,6 +61,13 @@ def test_a_card_names_the_network(context, dilations, name):
     assert f"A seqmelody checkpoint: {name} of 1,234,567 parameters" in text
 
 
+def test_a_card_of_a_model_that_hears_says_what_the_score_hinges_on():
+    text = card(model=ModelConfig(front_end="mel", context="none"))
+    assert "a mel-spectrogram 2-D convolutional and 1-D convolutional network" in text
+    assert "hinges on key and register" in text
+    assert "hinges on key" not in card(model=ModelConfig())
+
+
 def test_a_card_of_a_run_that_learnt_from_people_says_so_and_how_well():
     config = TrainConfig(corpus="c", out="runs/folk")
     text = model_card(

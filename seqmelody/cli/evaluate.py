@@ -78,6 +78,17 @@ def run(args: argparse.Namespace) -> int:
 def _run_checkpoint(args: argparse.Namespace) -> int:
     import json
     import sys
+    from pathlib import Path
+
+    from seqmelody.baselines import BASELINES
+    from seqmelody.errors import UsageError
+
+    for spec in args.against:
+        if spec not in BASELINES and not Path(spec).exists():
+            # Not after all else has been measured.
+            raise UsageError(
+                f"{spec}: no such checkpoint; the baselines are {', '.join(BASELINES)}"
+            )
 
     from seqmelody.evaluation.report import evaluate, evaluate_against, side_by_side
 

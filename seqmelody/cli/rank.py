@@ -61,13 +61,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--threshold",
         type=_number(float, -sys.float_info.max, sys.float_info.max),
         metavar="SCORE",
-        help="only what scores this or higher",
+        help="only what scores this or higher; a rating, where the checkpoint predicts ratings",
     )
     lowest.add_argument(
         "--percentile",
         type=_number(float, 0, 100, "from 0 to 100"),
         metavar="P",
-        help="only what scores higher than P %% of the training melodies",
+        help="only what scores higher than P %% of the training melodies (by the score, whatever "
+        "the rating)",
     )
     parser.add_argument(
         "--distinct",
@@ -104,6 +105,12 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"{folder}: not a folder; give another --copy-to")
         if any(folder.iterdir()):
             raise UsageError(f"{folder}: not empty; give another --copy-to")
+    inside = None if folder is None else _inside(folder, args.paths)
+    if inside is not None:
+        raise UsageError(
+            f"{folder}: lies in {inside}, where the copies would be candidates the next time; give "
+            "another --copy-to"
+        )
     scorer = load_scorer(args)
     items = open_corpora(args.paths, scorer)
 
@@ -139,6 +146,12 @@ def _number(
     return parse
 
 
+def _inside(folder: Path, paths: list[str]) -> str | None:
+    """Which of the folders that are read the other one lies in."""
+    around = {folder.resolve(), *folder.resolve().parents}
+    return next((path for path in paths if Path(path).resolve() in around), None)
+
+
 def _summary(ranking: Ranking) -> str:
     if not ranking.read:
         return "nothing to rank: no melody could be read"
@@ -150,6 +163,7 @@ def _summary(ranking: Ranking) -> str:
         (ranking.warned, f"has a warning{warning}", f"have a warning{warning}"),
         (ranking.repeated, "repeats another", "repeat another"),
         (ranking.alike, "is too like a better one", "are too like a better one"),
+        (ranking.beyond, "is not among the best", "are not among the best"),
     ]
     told = "; ".join(
         f"{count:,} {one if count == 1 else several}" for count, one, several in reasons if count

@@ -23,9 +23,11 @@ class RepeatedResult:
 
     Attributes:
         found: For each of them; one at least.
+        span: Lowest and highest that a figure can be.
     """
 
     found: tuple[Result, ...]
+    span: tuple[float, float]
 
     @property
     def headlines(self) -> tuple[str, ...]:
@@ -36,35 +38,38 @@ class RepeatedResult:
         """Means over the trainings; then, for each headline, every training's own figure."""
         each = [result.figures() for result in self.found]
         shared = [name for name in each[0] if all(name in figures for figures in each)]
-        figures = {name: mean_of([found[name] for found in each]) for name in shared}
+        figures = {name: mean_of([found[name] for found in each], self.span) for name in shared}
         for name in self.headlines:
             for number, found in enumerate(each, start=1):
                 figures[f"{name}, training {number}"] = found[name]
         return figures
 
 
-def mean_of(found: Sequence[Estimate]) -> Estimate:
+def mean_of(found: Sequence[Estimate], span: tuple[float, float]) -> Estimate:
     """Mean of a figure over trainings, with an interval for two causes of chance.
 
     Other melodies would give other figures, which is what the interval of each training tells; so
     would other trainings, which is told by how far these lie apart. The variance for melodies is the
     mean of the trainings', since all are asked about the same ones; that for trainings is the
     variance among them over their number, and being estimated from few, it counts by Student's t
-    (Student, 1908). The interval lies evenly about the mean, and may leave the range of the figure.
-    No bounds are known if a training lacks them.
+    (Student, 1908). Each side of the interval has its own, as bootstrap intervals are skewed. No
+    bounds are known if a training lacks them.
 
     Args:
         found: The figure of each training; one at least.
+        span: Lowest and highest that it can be.
     """
     if len(found) == 1:
         return found[0]
     values = np.array([each.value for each in found])
-    halves = np.array([each.high - each.low for each in found]) / 2
+    below = np.array([each.value - each.low for each in found])
+    above = np.array([each.high - each.value for each in found])
     mean = float(values.mean())
-    if not np.isfinite(halves).all():
+    if not np.isfinite(below + above).all():
         return Estimate(mean, math.nan, math.nan)
     freedom = len(values) - 1
     student = _STUDENT[freedom - 1] if freedom <= len(_STUDENT) else _NORMAL + 2.4 / freedom
-    variance = float(values.var(ddof=1)) / len(values)
-    half = math.sqrt(float((halves**2).mean()) + student**2 * variance)
-    return Estimate(mean, mean - half, mean + half)
+    apart = student**2 * float(values.var(ddof=1)) / len(values)
+    low = mean - math.sqrt(float((below**2).mean()) + apart)
+    high = mean + math.sqrt(float((above**2).mean()) + apart)
+    return Estimate(mean, max(low, span[0]), min(high, span[1]))

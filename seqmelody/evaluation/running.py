@@ -298,7 +298,7 @@ class _Run:
                 try:
                     for each in trainings:
                         check_tokenizer(each, corpus)
-                    rows.append(_together(name, [measure(each) for each in trainings]))
+                    rows.append(_together(name, task, [measure(each) for each in trainings]))
                 except Exception as error:  # noqa: BLE001 - as where methods are made
                     rows.append(Row(name, error=reason(error)))
                 if any(trained_on(each) == corpus.digest for each in trainings):
@@ -353,13 +353,15 @@ def _scoring(each: Remembered) -> Method:
     return each.method
 
 
-def _together(name: str, rows: list[Row]) -> Row:
+def _together(name: str, task: TaskConfig, rows: list[Row]) -> Row:
     """One row of those of several trainings; what is drawn melody by melody is of the first."""
     if len(rows) == 1:
         return rows[0]
     results = tuple(row.result for row in rows if row.result is not None)
     costs = tuple(result for result in results if isinstance(result, CostResult))
-    together = mean_cost(costs) if costs else RepeatedResult(results)
+    # Shares and areas, or correlations.
+    span = (0.0, 1.0) if isinstance(task, CorruptionConfig | DetectionConfig) else (-1.0, 1.0)
+    together = mean_cost(costs) if costs else RepeatedResult(results, span)
     return Row(name, together, detail=rows[0].detail)
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import yaml
 from jsonargparse import ArgumentParser
 
-from seqmelody.config import HELD_OUT_KINDS, TRAINED_KINDS
+from seqmelody.config import HELD_OUT_KINDS, TRAINED_KINDS, checkpoint_name
 from seqmelody.errors import UsageError
 
 ALL = "all"
@@ -242,15 +242,15 @@ class Suite:
 
 def _methods(stored: Any) -> dict[str, tuple[str, ...]]:
     """Methods by name; a path, or a table of one name and the paths of its trainings, is an entry."""
-    wrong = UsageError(
-        "methods: a list of checkpoints, baselines, and tables such as 'gru: [run-1, run-2]'"
-    )
+    kinds = "checkpoints, baselines, and tables such as 'gru: [run-1, run-2]'"
+    wrong = UsageError(f"methods: a list of {kinds}")
     if not isinstance(stored, list) or not stored:
         raise wrong
     alone = [entry for entry in stored if isinstance(entry, str)]
     names = iter(names_of(alone))
     methods: dict[str, tuple[str, ...]] = {}
     for entry in stored:
+        wrong = UsageError(f"methods: {entry!r} is none of a list of {kinds}")
         if isinstance(entry, str):
             name, paths = next(names), [entry]
         elif isinstance(entry, dict) and len(entry) == 1:
@@ -270,8 +270,8 @@ def _methods(stored: Any) -> dict[str, tuple[str, ...]]:
 
 
 def names_of(specs: Sequence[str]) -> list[str]:
-    """Short names of methods: the last part of a path where that is no other's, too."""
-    short = [Path(spec).name or spec for spec in specs]
+    """Short names of methods: a run's name or the last part of a path, where no other has it."""
+    short = [checkpoint_name(spec) for spec in specs]
     return [
         name if short.count(name) == 1 else spec for name, spec in zip(short, specs, strict=True)
     ]
@@ -279,7 +279,9 @@ def names_of(specs: Sequence[str]) -> list[str]:
 
 def _task(values: Any, where: str) -> TaskConfig:
     if not isinstance(values, dict) or str(values.get("task")) not in TASKS:
-        raise UsageError(f"{where}: needs 'task', one of {', '.join(TASKS)}")
+        given = "" if not isinstance(values, dict) or "task" not in values else values["task"]
+        found = f", not {given!r}" if given else ""
+        raise UsageError(f"{where}: needs 'task', one of {', '.join(TASKS)}{found}")
     config = TASKS[values["task"]]
     settings = {key: value for key, value in values.items() if key != "task"}
     return _build(config, settings, f"{where} ({values['task']})")

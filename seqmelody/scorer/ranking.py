@@ -39,8 +39,8 @@ class Selection:
 
     Attributes:
         top: Most that are kept; all if ``None``.
-        threshold: Lowest score.
-        percentile: Lowest percentile.
+        threshold: Lowest rating, where the checkpoint predicts ratings; else lowest score.
+        percentile: Lowest percentile of the score.
         distinct: From this cosine of their whitened embeddings on, of two melodies the better is
             kept; 1 only drops what differs in its key alone, and ``None`` drops nothing.
         without_warnings: Whether a melody with a warning is dropped.
@@ -74,7 +74,7 @@ class Selection:
 
     def admits(self, score: Score) -> bool:
         """Whether a score is high enough."""
-        if self.threshold is not None and score.score < self.threshold:
+        if self.threshold is not None and _worth(score) < self.threshold:
             return False
         if self.percentile is None:
             return True
@@ -94,6 +94,7 @@ class Ranking:
         warning: One of those warnings, as an example; empty if ``warned`` is 0.
         repeated: How many of the rest repeat an earlier one, in whatever key.
         alike: How many of the rest are too like a better one, as far as was looked.
+        beyond: How many are left that are not among the best.
     """
 
     scores: list[Score]
@@ -104,6 +105,7 @@ class Ranking:
     warning: str
     repeated: int
     alike: int
+    beyond: int
 
 
 class Candidates:
@@ -162,11 +164,7 @@ class Candidates:
             progress: Show a progress bar on standard error while melodies are compared.
         """
         read = self._below + self._warned + self._repeated + len(self._scores)
-        # Where a listener is asked for, it is this one's order.
-        score_N = np.array(
-            [score.score if score.rating is None else score.rating for score in self._scores],
-            dtype=np.float64,
-        )
+        score_N = np.array([_worth(score) for score in self._scores], dtype=np.float64)
         order = np.argsort(-score_N, kind="stable")
         alike = 0
         similarity = self._selection.distinct
@@ -187,6 +185,7 @@ class Candidates:
             warning=self._warning,
             repeated=self._repeated,
             alike=alike,
+            beyond=len(self._scores) - alike - len(rows),
         )
 
 
@@ -244,6 +243,11 @@ def _apart(vector_BE: NDArray[np.float32], similarity: float) -> NDArray[np.bool
         if apart_B[row]:
             apart_B[row + 1 :] &= ~alike_BB[row, row + 1 :]
     return apart_B
+
+
+def _worth(score: Score) -> float:
+    """What candidates are ordered by: the rating, of a listener or of all, where there is one."""
+    return score.score if score.rating is None else score.rating
 
 
 def _keys(tokens: TokenBatch) -> Iterator[bytes]:

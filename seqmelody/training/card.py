@@ -25,7 +25,7 @@ dropout, and tells how much of a score is chance, not whether people agree with 
 ## What the score is not
 {people} It says how much a melody
 behaves like those it was trained on, and may well be wrong about other styles, about polyphony
-flattened to one line, and about what anybody likes. {dull}Do not use it to judge people's work.
+flattened to one line, and about what anybody likes. {dull}{heard_only}Do not use it to judge people's work.
 
 ## Data
 {data}
@@ -51,6 +51,17 @@ _DULL = (
     "No spoiled copy that it met was dull, so it has never learnt that dullness is a fault: one note "
     "repeated may score high. "
 )
+_HEARD_ONLY = (
+    "It hears a piano at 120 quarters a minute, so that the score hinges on key and register, which a "
+    "score of notes does not; of a melody longer than a minute it hears the first. "
+)
+_FRONT_ENDS = {
+    "mel": "mel-spectrogram 2-D convolutional",
+    "stft": "Fourier-transform",
+    "filterbank": "learned-filter-bank",
+    "butterfly": "learned-butterfly-transform",
+}
+"""What models that hear have before the rest."""
 _UNHEARD = 'It is a stand-in for "melodic", learnt without a single human rating.'
 _HEARD = """
 It was also trained to follow what people said of melodies ({names}), so that it is no plain
@@ -103,6 +114,7 @@ def model_card(
         seed=config.seed,
         used=used,
         heard=_HEARD.format(names=", ".join(judged)) if judged else "",
+        heard_only="" if config.model.front_end == "notes" else _HEARD_ONLY,
         dull="" if config.contrast.kinds.get("level_pitches", 0) > 0 else _DULL,
         people=_SOME_PEOPLE if judged else _UNHEARD,
         judged=_judged_table(judged),
@@ -125,5 +137,7 @@ def _network(config: ModelConfig) -> str:
     """What the parts of the model make."""
     parts = ["1-D convolutional"] if config.dilations else []
     parts += {"gru": ["GRU"], "attention": ["attention"], "none": []}[config.context]
+    if config.front_end != "notes":
+        parts.insert(0, _FRONT_ENDS[config.front_end])
     name = " and ".join(parts) or "bag-of-notes"
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name} network"

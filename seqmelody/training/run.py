@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from seqmelody.batching import Batch, OrderedBatches
 from seqmelody.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from seqmelody.config import TrainConfig
+from seqmelody.config import RELEASED, TrainConfig
 from seqmelody.corpus import Corpus
 from seqmelody.errors import CheckpointError, CorpusError, SeqmelodyError, UsageError
 from seqmelody.familiarity import statistic_ranges
@@ -42,7 +42,6 @@ from seqmelody.training.stopping import StopAfterStep
 from seqmelody.training.whitening import fit_whitening
 
 QUANTILES = 1001
-RELEASED = "checkpoint"
 RESUMABLE = "resumable"
 
 
