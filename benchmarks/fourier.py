@@ -58,7 +58,7 @@ def _row(n: int, kind: Kind, seeds: int, goal: float) -> Row:
     row = Row(
         "fourier",
         f"N = {n}, " + ("permutation learned" if kind == "learned" else "bit reversal built in"),
-        f"RMSE {max(errors):.1e} at worst of {seeds} seeds; {cpu:.1f} s of one core each "
+        f"RMSE {max(errors):.1e} at worst of {seeds}; {cpu:.1f} s of one core each "
         f"({seconds:.0f} s on the clock)"
         + (
             f"; bit reversal found by {found}, without restarts by {restarts.count(0)}"
