@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqmelody.listeners import PRIOR_TASTE, Listener, Listeners, RatingModel
+from seqmelody.listeners import PRIOR_NOISE, PRIOR_TASTE, Listener, Listeners, RatingModel
 
 E, K = 6, 2
 
@@ -87,7 +87,7 @@ def test_fewer_ratings_stay_nearer_to_the_consensus(count, value):
     assert (found.taste == 0).all()
 
 
-def test_a_constant_rater_is_drawn_to_the_consensus_and_stays_finite():
+def test_a_constant_rater_comes_out_nearly_constant_and_stays_finite():
     score, embedding = melodies(5)
     found = model().fit(score, embedding, np.full(5, 4.0))
     predicted = model().predict(found, score, embedding)
@@ -182,6 +182,13 @@ def test_what_is_assumed_without_any_knowledge_fits_the_ratings_at_hand():
         assert (added**2).sum(1).mean() == pytest.approx((PRIOR_TASTE * 2) ** 2)
     np.testing.assert_array_equal(made.directions, axes)
     one = RatingModel.assumed(1.0, 2.0, [5.0], embedding[:1])
+    # Equal numbers have no spread, whatever rounding makes of them.
+    same = np.full((7, E), 0.1)
+    for rating in (3.3, 0.1):
+        for count in (3, 7):
+            alike = RatingModel.assumed(1.0, 2.0, [rating] * count, same[:count])
+            assert alike.residual_sd == PRIOR_NOISE
+            np.testing.assert_allclose(alike.taste_sd, PRIOR_TASTE / np.sqrt(E))
     listener = one.fit(score[:1], embedding[:1], np.array([5.0]))
     assert np.isfinite(one.predict(listener, score, embedding)).all()
 
@@ -219,6 +226,7 @@ def test_plain_values_keep_what_predicts(made):
         ({"rating": None}, "listener 'ann' does not fit"),
         ({"catchy": {"offset": 1.0}}, "catchy must have offset and scale"),
         ({"preference": {"scale": float("nan"), "tie": 0.0}}, "preference must have scale and tie"),
+        ({"preference": {"scale": 1.0, "tie": -0.1}}, "the tie of preference is negative"),
     ],
 )
 def test_plain_values_that_do_not_fit_are_refused(change, reason):

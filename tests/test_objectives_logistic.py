@@ -3,7 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seqmelody.objectives.logistic import LARGEST_SCALE, LEAST_SCALE, fit_logistic
+from seqmelody.objectives.logistic import (
+    LARGEST_SCALE,
+    LEAST_SCALE,
+    fit_logistic,
+    probability,
+)
 
 
 def answers(x: np.ndarray, offset: float, scale: float, seed: int = 0) -> np.ndarray:
@@ -17,6 +22,21 @@ def test_it_finds_the_line_that_made_the_answers(unit):
     offset, scale = fit_logistic(x, answers(x, -1.0, 0.7 / unit))
     assert offset == pytest.approx(-1.0, abs=0.07)
     assert scale == pytest.approx(0.7 / unit, rel=0.05)
+
+
+def test_scores_all_alike_say_nothing_whatever_rounding_makes_of_them():
+    yes = np.array([1.0] * 5 + [0.0] * 2)
+    offset, scale = fit_logistic(np.full(7, 3.3), yes)
+    assert scale == 1
+    assert offset == fit_logistic(np.zeros(7), yes)[0]
+
+
+def test_a_probability_is_one_without_overflow():
+    with np.errstate(all="raise", under="ignore"):
+        found = probability(np.array([-1e9, -1000.0, -2.0, 0.0, 2.0, 1000.0, 1e9]))
+    np.testing.assert_allclose(
+        found, [0, 0, 1 / (1 + np.e**2), 0.5, 1 / (1 + np.e**-2), 1, 1], atol=1e-300
+    )
 
 
 def test_without_an_offset_differences_of_scores_decide():

@@ -229,6 +229,65 @@ def test_raters_offsets_are_no_noise():
     assert named.weight_N.sum() > plain.weight_N.sum() * 1.3
 
 
+@pytest.mark.parametrize(("each", "raters"), [(2, 40), (2, 200), (4, 400), (30, 60)])
+def test_what_a_rater_always_adds_is_no_noise_however_few_rate_a_melody(each, raters):
+    """Few raters a melody, drawn from many, of whom some gave hardly four ratings."""
+    random = np.random.default_rng(0)
+    row = np.repeat(np.arange(400), each)
+    rater = np.concatenate([random.permutation(raters)[:each] for _ in range(400)])
+    value = random.normal(size=400)[row] + random.normal(size=raters)[rater]
+    value += random.normal(scale=0.3, size=len(row))
+    within, between = variance_components(value, row, rater)
+    assert within == pytest.approx(0.09, rel=0.15)
+    assert between == pytest.approx(1.0, rel=0.25)
+    said = weighed(ratings(row, value, raters=rater.tolist()), by_rater=True)
+    np.testing.assert_allclose(said.weight_N, 1 / (each * between + within))
+    assert Rating(said).disagreement == within
+
+
+def test_raters_who_share_no_melody_have_nothing_within():
+    row, rater = np.arange(4000), np.arange(4000) % 40
+    random = np.random.default_rng(0)
+    value = random.normal(size=4000) + random.normal(size=40)[rater]
+    within, between = variance_components(value, row, rater)
+    assert within == 0
+    assert between == pytest.approx(1.0, rel=0.1)
+
+
+def test_raters_of_whom_too_little_is_known_are_noise():
+    random = np.random.default_rng(0)
+    value = random.normal(size=24)
+    for row, rater in (
+        # Each rater rated one melody, or each gave one rating, or hardly more.
+        (np.repeat(np.arange(6), 4), np.repeat(np.arange(12), 2)),
+        (np.repeat(np.arange(6), 4), np.arange(24)),
+        (np.repeat(np.arange(12), 2), np.arange(24) % 10),
+        (np.arange(24), np.arange(24)),
+    ):
+        assert variance_components(value, row, rater) == variance_components(value, row)
+
+
+@pytest.mark.parametrize("rating", [3.3, 0.1])
+@pytest.mark.parametrize("by_rater", [False, True])
+def test_ratings_all_alike_count_alike_whatever_rounding_makes_of_them(rating, by_rater):
+    row, rater = np.divmod(np.arange(9), 3)
+    said = weighed(ratings(row, [rating] * 9, raters=rater.tolist()), by_rater=by_rater)
+    assert said.weight_N.max() <= 1
+    objective = Rating(said, Raters(3) if by_rater else None)
+    assert objective.sd == 1
+    # Nor does a score that is one number for all make a scale of rounding.
+    objective.begin(np.full(3, rating), np.zeros((3, 1)), said)
+    assert objective.line == pytest.approx((rating - rating, 1.0), abs=1e-6)
+
+
+def test_raters_who_differ_by_a_constant_alone_have_finite_weights():
+    row, rater = np.divmod(np.arange(60), 3)
+    value = np.array([0.1, 3.3, 4.7])[rater]
+    said = weighed(ratings(row, value, raters=rater.tolist()), by_rater=True)
+    assert said.weight_N.max() < 1000
+    assert Rating(said, Raters(3)).disagreement > 1e-3
+
+
 def test_effects_of_raters_are_learnt_and_the_consensus_is_left_alone():
     random = np.random.default_rng(0)
     row, rater = np.divmod(np.arange(600), 6)

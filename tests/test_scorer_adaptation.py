@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import zipfile
 
@@ -9,10 +10,11 @@ from judged import write_csv
 from runs import same_weights, weights_of
 from tunes import TUNES
 
-from seqmelody.checkpoint import load_checkpoint
+from seqmelody.checkpoint import load_checkpoint, save_checkpoint
 from seqmelody.errors import CheckpointError, UsageError
 from seqmelody.scorer import Scorer
 from seqmelody.scorer.adaptation import adapt
+from seqmelody.whitening import Whitening
 
 
 @pytest.fixture
@@ -116,6 +118,11 @@ def test_a_scale_that_is_known_is_kept_to(checkpoint_folder, rated, tmp_path):
     rows = [("midi/freude.mid", 6)]
     with pytest.raises(UsageError, match="6 lies outside the scale from 1 to 5, in row 2"):
         adapt(done.folder, rated(rows=rows), tmp_path / "two", listener="you")
+    with pytest.raises(UsageError, match=r"one: knows ratings from 1 to 5, .* cannot be 1 to 10;"):
+        adapt(done.folder, rated(rows=rows), tmp_path / "two", listener="you", scale=(1, 10))
+    assert not (tmp_path / "two").exists()
+    again = adapt(done.folder, rated(), tmp_path / "two", listener="you", scale=(1, 5))
+    assert load_checkpoint(again.folder).listeners.rating.high == 5
 
 
 @pytest.mark.parametrize(
@@ -192,3 +199,15 @@ def test_an_unknown_listener_is_named_with_the_known_ones(checkpoint_folder, rat
         Scorer.load(folder, listener="you")
     with pytest.raises(UsageError, match="untrained: knows no listener 'me', but nobody;"):
         Scorer.load(checkpoint_folder, listener="me")
+
+
+def test_tastes_are_looked_for_in_whitened_directions(checkpoint_folder, rated, tmp_path):
+    loaded = load_checkpoint(checkpoint_folder)
+    size = loaded.model.config.embedding_size
+    axes = np.random.default_rng(0).normal(size=(size, size)).astype(np.float32)
+    white = dataclasses.replace(loaded, whitening=Whitening(np.zeros(size, np.float32), axes))
+    folder = save_checkpoint(tmp_path / "white", white, "# white\n")
+    done = adapt(folder, rated(), tmp_path / "mine", listener="me")
+    known = load_checkpoint(done.folder).listeners
+    np.testing.assert_allclose(known.rating.directions, axes.T, rtol=1e-5)
+    assert known.listeners["me"].taste.shape == (size,)

@@ -9,6 +9,7 @@ import torch
 from judged import answers_of, lengths, pairs_of, write_csv
 
 from seqmelody.config import CatchyConfig, PreferenceConfig, RatingConfig, TrainConfig
+from seqmelody.objectives.judged import Judgements
 from seqmelody.objectives.logistic import fit_logistic
 from seqmelody.objectives.metrics import expected_calibration_error
 from seqmelody.training.judged import read_judged
@@ -129,7 +130,7 @@ def test_without_names_the_consensus_is_kept_and_tastes_may_lie_anywhere(
     _, found, figures = learnt(essen_corpus, hears, rating=config)
     assert found.listeners == figures == {}
     assert found.rating.scale == pytest.approx(0.5, abs=0.05)
-    assert found.rating.consensus(np.zeros(1))[0] == pytest.approx(4, abs=0.05)
+    assert found.rating.consensus(np.zeros(1))[0] == pytest.approx(4, abs=0.1)
     # Of one rating, not of the mean of four.
     assert found.rating.residual_sd == pytest.approx(0.4, rel=0.15)
     np.testing.assert_allclose(found.rating.directions, WHITENING.axes_EE.T)
@@ -189,12 +190,84 @@ def test_near_duplicates_do_not_judge_each_others_calibration(essen_corpus, hear
     assert figures == {}
 
 
-def test_preference_keeps_its_scale_and_ties(essen_corpus, hears, tmp_path):
+def test_the_scale_of_preferences_is_that_of_melodies_that_were_not_trained_on(
+    essen_corpus, hears, tmp_path
+):
     pairs = pairs_of(essen_corpus, tmp_path / "p.csv", ties=True)
     config = PreferenceConfig(str(essen_corpus.folder), str(pairs))
     [entry], found, _ = learnt(essen_corpus, hears, preference=config)
-    assert found.preference == entry.objective.scale_and_tie
+    learnt_one, truth = entry.objective.scale_and_tie, lengths(essen_corpus)
+    # There, every third choice goes against the score; what was trained on always follows it.
+    rows = essen_corpus.split("validation")
+    pairs_NM = np.stack([rows[:-1], rows[1:]], axis=1)
+    shorter_N = truth[pairs_NM[:, 0]] < truth[pairs_NM[:, 1]]
+    turned = np.where(
+        (shorter_N ^ (np.arange(len(rows) - 1) % 3 == 0))[:, None], pairs_NM[:, ::-1], pairs_NM
+    )
+    said = Judgements.alike(turned, (np.arange(len(turned)) % 5 == 0).astype(float), None)
+    unsure = dataclasses.replace(entry, validation=said)
+    run = TrainConfig("c", "o", preference=config)
+    found, _ = learnt_listeners(run, [unsure], hears, WHITENING)
     assert found.rating is None
+    assert found.preference["tie"] == learnt_one["tie"] > 0
+    assert found.preference["scale"] < 0.3 * learnt_one["scale"]
+    chosen = turned[said.value_N == 0]
+    ahead = truth[chosen[:, 0]] - truth[chosen[:, 1]]
+    both, yes = np.concatenate([ahead, -ahead]), np.repeat([1.0, 0.0], len(ahead))
+    expected = fit_logistic(both, yes, offset=False)[1]
+    assert found.preference["scale"] == pytest.approx(expected, rel=1e-4)
+    # Where there is too little of that, what was trained stays.
+    few = dataclasses.replace(unsure, validation=unsure.validation[np.arange(4)])
+    found, _ = learnt_listeners(run, [few], hears, WHITENING)
+    assert found.preference == learnt_one
+
+
+@pytest.mark.parametrize("raters", [0, 4])
+def test_the_consensus_is_that_of_melodies_that_were_not_trained_on(
+    essen_corpus, hears, tmp_path, raters
+):
+    """There the ratings follow the score half as much, and are higher."""
+    random = np.random.default_rng(0)
+    trained = np.isin(np.arange(len(essen_corpus)), essen_corpus.split("train"))
+    rows = [
+        (id_, (agreed if known else 3 + 0.5 * agreed) + random.normal(scale=0.1), f"rater-{number}")
+        for id_, agreed, known in zip(
+            essen_corpus.column("id"), lengths(essen_corpus), trained, strict=True
+        )
+        for number in range(raters or 1)
+    ]
+    header = "id,score,rater" if raters else "id,score"
+    ratings = write_csv(tmp_path / "r.csv", header, [row[: 3 if raters else 2] for row in rows])
+    config = RatingConfig(str(essen_corpus.folder), str(ratings), raters=raters > 0)
+    [entry], found, _ = learnt(essen_corpus, hears, rating=config)
+    assert entry.objective.line == pytest.approx((0, 1), abs=0.05)
+    assert (found.rating.offset, found.rating.scale) == pytest.approx((3, 0.5), abs=0.1)
+    # Where there is too little of that, what was trained stays.
+    melodies = np.unique(entry.validation.item_NM)
+    nine = entry.validation[np.isin(entry.validation.item_NM[:, 0], melodies[:9])]
+    few = dataclasses.replace(entry, validation=nine)
+    found, _ = learnt_listeners(TrainConfig("c", "o", rating=config), [few], hears, WHITENING)
+    assert (found.rating.offset, found.rating.scale) == pytest.approx(entry.objective.line)
+
+
+def test_scores_far_beyond_those_that_a_scale_was_fitted_to_do_not_overflow(
+    essen_corpus, hears, tmp_path
+):
+    """Melodies of even length are one half, close together; the others score far apart."""
+    answers = answers_of(essen_corpus, tmp_path / "c.csv")
+    config = CatchyConfig(str(essen_corpus.folder), str(answers))
+    [entry], _, _ = learnt(essen_corpus, hears, catchy=config)
+    halves = dataclasses.replace(entry, corpus=Regrouped(essen_corpus, essen_corpus.notes % 2))
+
+    def far(batch):
+        found = hears(batch)
+        unit_B = torch.where(batch.length_B % 2 == 0, 1e-3, 100.0)
+        return SimpleNamespace(score_B=unit_B * found.score_B, embedding_BE=found.embedding_BE)
+
+    run = TrainConfig("c", "o", catchy=config)
+    with np.errstate(over="raise"):
+        _, figures = learnt_listeners(run, [halves], far, WHITENING)
+    assert 0 <= figures["catchy_ece"] <= 1
 
 
 def test_a_run_that_heard_nobody_has_no_listeners(hears):

@@ -21,8 +21,8 @@ the ratings are few.
 The CSV file has the columns 'path' (MIDI files, from its own folder or else from here on) and
 'score', and maybe 'rater'; then each rater becomes a listener. A listener whom the checkpoint knows
 is fitted anew, to these ratings alone; the others stay. Another checkpoint at CHECKPOINT2 is only
-replaced with --replace. A rater whose ratings are all alike tells nothing of a taste, and is drawn to
-the consensus; so is one who gave few.
+replaced with --replace. Who gave few ratings is drawn to the consensus; ratings that are all alike
+tell nothing of a taste.
 
 A file that cannot be read is told on standard error, and its ratings are left out; the exit code is
 then 1."""
@@ -56,7 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         nargs=2,
         metavar=("LOW", "HIGH"),
-        help="lowest and highest rating there can be; others are refused",
+        help="lowest and highest rating there can be; others are refused (default: what the "
+        "checkpoint knows)",
     )
     parser.add_argument(
         "--line",
@@ -69,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; 1 if some melodies could not be read."""
-    from seqmelody.cli.scoring import Failures
+    from seqmelody.cli.scoring import Failures, printable
     from seqmelody.midi import MelodyLine
 
     line = MelodyLine.parse(args.line)
@@ -91,14 +92,14 @@ def run(args: argparse.Namespace) -> int:
     failures = Failures()
     for error in done.failures:
         failures.tell(error)
-    for warning in done.warnings:
-        print(warning, file=sys.stderr)
+    warnings = done.warnings
     if done.assumed:
-        print(
+        warnings += (
             f"{args.checkpoint}: was trained without ratings; how they follow from the score is "
             "assumed",
-            file=sys.stderr,
         )
+    for warning in warnings:
+        print(f"seqmelody: {printable(warning)}", file=sys.stderr)
     for name, listener in done.listeners.items():
         ratings = "1 rating" if listener.ratings == 1 else f"{listener.ratings} ratings"
         print(f"{name}: {ratings}")

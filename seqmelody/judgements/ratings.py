@@ -53,7 +53,7 @@ class RatingTable:
         A row that repeats another one's rater, melody and rating counts once, and is told of;
         where nobody is named, equal rows are equal ratings of several people. Different ratings
         of one melody by one rater all count. A rater with a single rating, or who always gives
-        the same one, is kept: models of raters draw such a rater to the consensus.
+        the same one, is kept and told of.
 
         Args:
             path: The file.
@@ -182,9 +182,10 @@ def _odd_raters(
         elif np.ptp(given) == 0:
             constant.append(name)
     told = []
-    alike = "always gave the same rating, which tells nothing of a taste"
-    for who, what in ((single, "gave one rating"), (constant, alike)):
+    few = "gave one rating: kept, and drawn to the consensus"
+    alike = "always gave the same rating, which tells nothing of a taste: kept"
+    for who, what in ((single, few), (constant, alike)):
         if who:
             several = f"{len(who)} raters" if len(who) > 1 else f"rater {who[0]!r}"
-            told.append(f"{path}: {several} {what}: kept, and drawn to the consensus")
+            told.append(f"{path}: {several} {what}")
     return told

@@ -8,6 +8,7 @@ from seqmelody.listeners.model import (
     PRIOR_TASTE,
     Listener,
     RatingModel,
+    unit_of,
 )
 from seqmelody.listeners.store import Listeners
 
@@ -20,4 +21,5 @@ __all__ = [
     "Listener",
     "Listeners",
     "RatingModel",
+    "unit_of",
 ]

@@ -133,13 +133,14 @@ class RatingModel:
                 they are, which are the default.
         """
         values = np.asarray(ratings, dtype=np.float64)
-        # One rating, or all alike, say nothing of the spread: a unit is as good as any.
-        spread = float(values.std()) or 1.0
+        spread = unit_of(values)
         vectors = np.asarray(embeddings, dtype=np.float64)
         mean = vectors.mean(0)
         axes = np.eye(len(mean)) if directions is None else np.asarray(directions, dtype=np.float64)
         # What a taste of unit variance in each direction would add to a melody's rating.
-        added = float((((vectors - mean) @ axes.T) ** 2).sum(1).mean()) or float(len(axes))
+        added = float((((vectors - mean) @ axes.T) ** 2).sum(1).mean())
+        if added == 0 or not np.ptp(vectors, axis=0).any():
+            added = float(len(axes))
         return cls(
             offset=float(values.mean()) - PRIOR_AGREEMENT * spread * score_mean / score_sd,
             scale=PRIOR_AGREEMENT * spread / score_sd,
@@ -289,6 +290,14 @@ class RatingModel:
         for name, shape in (("embedding_mean", (E,)), ("directions", (-1, E)), ("taste_sd", (-1,))):
             values[name] = np.asarray(values[name], dtype=np.float64).reshape(shape)
         return cls(**values)
+
+
+def unit_of(values: Sequence[float] | NDArray[np.floating[Any]]) -> float:
+    """The standard deviation of some numbers; 1 where they are all alike, which tell of none.
+
+    Whether they are is asked of the numbers: by rounding, the deviation of equal ones need not be 0.
+    """
+    return float(np.std(values)) if np.ptp(values) > 0 else 1.0
 
 
 def _posterior(design: Array, left: Array, prior: Array, noise: float) -> tuple[Array, Array]:

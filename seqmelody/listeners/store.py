@@ -79,5 +79,7 @@ class Listeners:
                 set(found) != set(parts) or not all(math.isfinite(found[part]) for part in parts)
             ):
                 raise ValueError(f"{name} must have {' and '.join(parts)}")
+            if found is not None and found.get("tie", 0.0) < 0:
+                raise ValueError(f"the tie of {name} is negative")
             known[name] = found
         return cls(rating, listeners, known["catchy"], known["preference"])

@@ -1,8 +1,8 @@
 """Catchy or not: the score should tell the melodies to which people say yes.
 
 The log-odds of a yes are ``offset + scale * score``, learnt along with the model. In the end both
-are fitted anew on melodies that were not trained on, so that the probabilities are true ones
-(Platt, 1999), which the expected calibration error tells.
+are fitted anew on melodies that were not trained on, where there are enough, so that the
+probabilities are true ones (Platt, 1999), which the expected calibration error tells.
 
 Shapes: B melodies of a batch, R of all that were judged, N judgements.
 """
@@ -50,7 +50,8 @@ class Catchy(JudgedObjective):
     def __init__(self, said: Judgements, raters: Raters | None = None) -> None:
         super().__init__(raters, offset_sd=OFFSET_SD, taste_sd=TASTE_SD, units=len(said))
 
-    def _line(self, score_R: NDArray[np.float64], said: Judgements) -> tuple[float, float]:
+    def suits(self, score_R: NDArray[np.float64], said: Judgements) -> tuple[float, float]:
+        """See ``JudgedObjective.suits``; by logistic regression."""
         return fit_logistic(score_R[said.item_NM[:, 0]], said.value_N)
 
     def forward(self, score_B: Tensor, embedding_BE: Tensor | None, said: Judgements) -> Tensor:

@@ -144,15 +144,20 @@ class JudgedObjective(nn.Module, ABC):
         """
         if self.effects is not None:
             self.effects.begin(torch.from_numpy(embedding_RE).float())
-        offset, scale = self._line(score_R, said)
+        offset, scale = self.suits(score_R, said)
         with torch.no_grad():
             self.log_scale.fill_(math.log(scale))
             if self.offset is not None:
                 self.offset.fill_(offset)
 
     @abstractmethod
-    def _line(self, score_R: NDArray[np.float64], said: Judgements) -> tuple[float, float]:
-        """Offset and scale that suit what was said best."""
+    def suits(self, score_R: NDArray[np.float64], said: Judgements) -> tuple[float, float]:
+        """Offset and scale that suit what was said best, raters apart; the offset is 0 if none is.
+
+        Args:
+            score_R: Of melodies that were judged.
+            said: Of these melodies, by number.
+        """
 
     @abstractmethod
     def forward(self, score_B: Tensor, embedding_BE: Tensor | None, said: Judgements) -> Tensor:

@@ -52,8 +52,9 @@ class RaterEffects(nn.Module):
         super().__init__()
         self.taste_rank = raters.taste_rank
         self.units = units
-        self.sds = (slope_sd, taste_sd)
         self.offset_sd = offset_sd
+        self.slope_sd = slope_sd
+        self.taste_sd = taste_sd
         self.slope_R = nn.Parameter(torch.zeros(raters.count))
         self.offset_R = nn.Parameter(torch.zeros(raters.count)) if offset_sd > 0 else None
         if self.taste_rank:
@@ -100,12 +101,11 @@ class RaterEffects(nn.Module):
 
     def prior_loss(self) -> Tensor:
         """Negative logarithm of the priors, for each unit of the loss."""
-        slope_sd, taste_sd = self.sds
-        total = (self.slope_R / slope_sd).square().sum()
+        total = (self.slope_R / self.slope_sd).square().sum()
         if self.offset_R is not None:
             total = total + (self.offset_R / self.offset_sd).square().sum()
         if self.taste_rank:
-            total = total + (self.taste_RK / taste_sd).square().sum()
+            total = total + (self.taste_RK / self.taste_sd).square().sum()
             total = total + (self.direction_KE / DIRECTION_SD).square().sum()
         return 0.5 * total / self.units
 

@@ -14,6 +14,12 @@ LEAST_SCALE, LARGEST_SCALE = 0.01, 100.0
 _ROUNDS = 100
 
 
+def probability(log_odds: NDArray[np.floating[Any]]) -> Array:
+    """The logistic function: what chance some log-odds are, ``(N,)``; never overflows."""
+    chance: Array = 1 / (1 + np.exp(-np.clip(np.asarray(log_odds, np.float64), -700, 700)))
+    return chance
+
+
 def fit_logistic(
     x: NDArray[np.floating[Any]], yes: NDArray[np.floating[Any]], *, offset: bool = True
 ) -> tuple[float, float]:
@@ -37,15 +43,16 @@ def fit_logistic(
     target = low + (high - low) * np.asarray(yes, dtype=np.float64)
     # In units of its own, for a start and a ridge that suit every score.
     unit = float(x.std() if offset else np.sqrt((x**2).mean())) if len(x) else 0.0
-    if unit == 0:
+    # Rounding gives equal numbers a spread, so it is the numbers that are asked.
+    if unit == 0 or (offset and np.ptp(x) == 0):
         return _odds(float(target.mean())) if offset and len(x) else 0.0, 1.0
     middle = float(x.mean()) if offset else 0.0
     design: Array = np.column_stack([np.full(len(x), float(offset)), (x - middle) / unit])
     weight = np.zeros(2)
     for _ in range(_ROUNDS):
-        probability = _probability(design @ weight)
-        gradient = design.T @ (probability - target)
-        curvature = (design.T * (probability * (1 - probability))) @ design + 1e-6 * np.eye(2)
+        chance = probability(design @ weight)
+        gradient = design.T @ (chance - target)
+        curvature = (design.T * (chance * (1 - chance))) @ design + 1e-6 * np.eye(2)
         step = np.linalg.solve(curvature, gradient)
         # Far from the answer, Newton's step may overshoot.
         step *= min(1.0, 2.0 / max(1e-12, float(np.abs(step).max())))
@@ -66,16 +73,11 @@ def _offset(log_odds: Array, share: float) -> float:
     least, most = _odds(share) - float(log_odds.max()), _odds(share) - float(log_odds.min())
     for _ in range(_ROUNDS):
         middle = (least + most) / 2
-        if _probability(log_odds + middle).mean() < share:
+        if probability(log_odds + middle).mean() < share:
             least = middle
         else:
             most = middle
     return (least + most) / 2
-
-
-def _probability(log_odds: Array) -> Array:
-    probability: Array = 1 / (1 + np.exp(-np.clip(log_odds, -50, 50)))
-    return probability
 
 
 def _odds(share: float) -> float:

@@ -53,7 +53,8 @@ class Preference(JudgedObjective):
             nn.Parameter(torch.tensor(math.log(2 * ties / max(1 - ties, 0.01)))) if ties else None
         )
 
-    def _line(self, score_R: NDArray[np.float64], said: Judgements) -> tuple[float, float]:
+    def suits(self, score_R: NDArray[np.float64], said: Judgements) -> tuple[float, float]:
+        """See ``JudgedObjective.suits``; by logistic regression on the choices, without the ties."""
         chosen = said.item_NM[said.value_N == 0]
         ahead = score_R[chosen[:, 0]] - score_R[chosen[:, 1]]
         # Every pair both ways round: a choice has no side.

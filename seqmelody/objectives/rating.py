@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqmelody.judgements import Ratings
-from seqmelody.listeners import PRIOR_RATINGS, PRIOR_TASTE
+from seqmelody.listeners import PRIOR_RATINGS, PRIOR_TASTE, unit_of
 from seqmelody.objectives.judged import JudgedObjective, Judgements
 from seqmelody.objectives.listeners import Raters
 from seqmelody.objectives.metrics import rank_correlation
@@ -42,35 +42,72 @@ matter, or it would never learn."""
 LEAST_DISAGREEMENT = 0.01
 """Of the variance of ratings: what raters of one melody disagree by at least, even where those at
 hand never do."""
+_FEW_FREE = 10
+"""Of fewer degrees of freedom raters and noise are not told apart."""
+_ROUNDS = 1000
 
 
 def variance_components(
-    value: NDArray[np.float64], melody: NDArray[np.int64]
+    value: NDArray[np.float64],
+    melody: NDArray[np.int64],
+    rater: NDArray[np.int64] | None = None,
 ) -> tuple[float, float]:
-    """Variance within and between melodies, by one-way analysis of variance, random effects.
+    """Variance within and between melodies, what a rater always adds being neither.
 
-    Searle, Casella & McCulloch (1992), Variance Components, section 3.6, for unequal numbers of
-    ratings. A negative estimate of the variance between is 0. If no melody has two ratings, the two
-    cannot be told apart, and all is said to lie between; if there is one melody, within.
+    By analysis of variance: Henderson (1953), method 3, which fits constants for raters and melodies;
+    Searle, Casella & McCulloch (1992), Variance Components, chapter 5, and section 3.6 for the case
+    of no raters. Unbiased however few ratings a rater gave, and whoever rated what. A negative
+    estimate of the variance between is 0. If no melody has two ratings, the two cannot be told
+    apart, and all is said to lie between; if there is one melody, within. Where the ratings are too
+    few to tell raters from noise, raters are noise.
 
     Args:
         value: The ratings, ``(N,)``.
         melody: Of which melody, ``(N,)``.
+        rater: Who gave them, ``(N,)``; by default one person.
 
     Returns:
         sigma², tau².
     """
-    _, member, count = np.unique(melody, return_inverse=True, return_counts=True)
-    total, groups = len(value), len(count)
-    mean = np.bincount(member, weights=value) / count
-    if groups == total:
-        return 0.0, float(value.var(ddof=1)) if total > 1 else 0.0
-    within = float(((value - mean[member]) ** 2).sum()) / (total - groups)
-    if groups == 1:
+    _, member_N, count_M = np.unique(melody, return_inverse=True, return_counts=True)
+    who = np.zeros_like(melody) if rater is None else rater
+    _, rater_N, count_R = np.unique(who, return_inverse=True, return_counts=True)
+    total, melodies, raters = len(value), len(count_M), len(count_R)
+    islands = _islands(member_N, rater_N)
+    # What is left to tell sigma² by when each melody and each rater has a constant.
+    free = total - (melodies + raters - islands)
+    told_by = free if total > melodies else total - raters
+    if raters > 1 and (told_by < _FEW_FREE or melodies == islands):
+        return variance_components(value, melody)
+    left_N = value - (np.bincount(rater_N, weights=value) / count_R)[rater_N]
+    squares = first = float((left_N**2).sum())
+    for _ in range(_ROUNDS):
+        for group_N, count in ((member_N, count_M), (rater_N, count_R)):
+            left_N = left_N - (np.bincount(group_N, weights=left_N) / count)[group_N]
+        before, squares = squares, float((left_N**2).sum())
+        if before - squares <= 1e-9 * first / total:
+            break
+    within = squares / free if free else 0.0
+    # How often each rater heard each melody.
+    pair, often = np.unique(np.stack([member_N, rater_N]), axis=1, return_counts=True)
+    between = total - float((often**2 / count_R[pair[1]]).sum())
+    if melodies == islands:
         return within, 0.0
-    between = float((count * (mean - value.mean()) ** 2).sum()) / (groups - 1)
-    typical = (total - float((count**2).sum()) / total) / (groups - 1)
-    return within, max(0.0, (between - within) / typical)
+    return within, max(0.0, (first - squares - (melodies - islands) * within) / between)
+
+
+def _islands(melody_N: NDArray[np.intp], rater_N: NDArray[np.intp]) -> int:
+    """Groups of melodies and raters that no rating joins."""
+    melodies = int(melody_N.max()) + 1
+    least_M = np.arange(melodies)
+    while True:
+        least_R = np.full(int(rater_N.max()) + 1, melodies)
+        np.minimum.at(least_R, rater_N, least_M[melody_N])
+        found_M = least_M.copy()
+        np.minimum.at(found_M, melody_N, least_R[rater_N])
+        if (found_M == least_M).all():
+            return len(np.unique(least_M))
+        least_M = found_M
 
 
 def weighed(ratings: Ratings, *, by_rater: bool) -> Judgements:
@@ -94,25 +131,16 @@ def weighed(ratings: Ratings, *, by_rater: bool) -> Judgements:
 def _noise(
     melody: NDArray[np.int64], value: NDArray[np.float64], rater: NDArray[np.int64]
 ) -> tuple[float, float]:
-    """sigma² and tau²; what a rater always adds is no noise."""
-    sigma2, tau2 = variance_components(value - _offsets(melody, value, rater)[rater], melody)
-    # All ratings alike: any will do.
-    return (sigma2, tau2) if sigma2 + tau2 > 0 else (0.0, 1.0)
-
-
-def _offsets(
-    melody: NDArray[np.int64], value: NDArray[np.float64], rater: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """How far each rater lies from the others on the same melodies; 0 at the end, for nobody.
-
-    Drawn to zero as if each had given two ratings more of no offset.
-    """
-    _, member, count = np.unique(melody, return_inverse=True, return_counts=True)
-    mean = np.bincount(member, weights=value) / count
-    named = rater >= 0
-    away = np.bincount(rater[named], weights=(value - mean[member])[named])
-    many = np.bincount(rater[named])
-    return np.append(away / (many + 2), 0.0)
+    """sigma² and tau² to go by; never both 0."""
+    if len(value) == 0 or np.ptp(value) == 0:
+        # All ratings alike: any will do.
+        return 0.0, 1.0
+    sigma2, tau2 = variance_components(value, melody, rater)
+    variance = float(value.var())
+    if sigma2 + tau2 < 1e-9 * variance:
+        # Raters who differ by a constant, and by nothing else but rounding.
+        return LEAST_DISAGREEMENT * variance, 0.0
+    return sigma2, tau2
 
 
 class Rating(JudgedObjective):
@@ -127,7 +155,8 @@ class Rating(JudgedObjective):
     Attributes:
         mean: Of the ratings.
         sd: Of the ratings.
-        disagreement: Variance sigma² of the ratings of a melody.
+        disagreement: Variance sigma² of the ratings of a melody, above 0; where each judgement is
+            the mean of a melody, it is not known, and makes no difference.
     """
 
     def __init__(self, said: Judgements, raters: Raters | None = None) -> None:
@@ -139,20 +168,23 @@ class Rating(JudgedObjective):
             units=len(np.unique(melody_N)),
         )
         self.mean = float(np.average(said.value_N, weights=said.weight_N))
-        self.sd = float(np.std(said.value_N)) or 1.0
+        self.sd = unit_of(said.value_N)
         sigma2, tau2 = _noise(melody_N, said.value_N, said.rater_N)
         self.disagreement = max(sigma2, LEAST_DISAGREEMENT * (sigma2 + tau2))
 
-    def _line(self, score_R: NDArray[np.float64], said: Judgements) -> tuple[float, float]:
-        """Weighted least squares of ratings on scores."""
+    def suits(self, score_R: NDArray[np.float64], said: Judgements) -> tuple[float, float]:
+        """See ``JudgedObjective.suits``; by weighted least squares of ratings on scores."""
         score = score_R[said.item_NM[:, 0]]
         value = (said.value_N - self.mean) / self.sd
         middle = float(np.average(score, weights=said.weight_N))
         away = score - middle
-        spread = float(np.average(away**2, weights=said.weight_N))
-        slope = float(np.average(away * value, weights=said.weight_N)) / spread if spread else 1.0
-        slope = max(slope, LEAST_SCALE / math.sqrt(spread) if spread else 1.0)
-        return -slope * middle, slope
+        slope = 1.0
+        if np.ptp(score) > 0:
+            spread = float(np.average(away**2, weights=said.weight_N))
+            slope = float(np.average(away * value, weights=said.weight_N)) / spread
+            slope = max(slope, LEAST_SCALE / math.sqrt(spread))
+        mean = float(np.average(value, weights=said.weight_N))
+        return mean - slope * middle, slope
 
     def forward(self, score_B: Tensor, embedding_BE: Tensor | None, said: Judgements) -> Tensor:
         """Negative log-likelihood of a melody's ratings, in the mean, but for constants.
@@ -191,5 +223,10 @@ class Rating(JudgedObjective):
     def line(self) -> tuple[float, float]:
         """Offset and scale of the consensus, in units of the ratings."""
         assert self.offset is not None
-        scale = self.sd * math.exp(float(self.log_scale.detach()))
-        return self.mean + self.sd * float(self.offset.detach()), scale
+        return self.in_ratings(
+            float(self.offset.detach()), math.exp(float(self.log_scale.detach()))
+        )
+
+    def in_ratings(self, offset: float, scale: float) -> tuple[float, float]:
+        """An offset and a scale of the objective, in units of the ratings."""
+        return self.mean + self.sd * offset, self.sd * scale

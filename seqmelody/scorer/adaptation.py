@@ -23,7 +23,7 @@ from seqmelody.checkpoint import (
 )
 from seqmelody.errors import InputError, UsageError
 from seqmelody.judgements import RatingTable
-from seqmelody.listeners import Listener, Listeners, RatingModel
+from seqmelody.listeners import Listener, Listeners, RatingModel, unit_of
 from seqmelody.midi import MelodyLine
 from seqmelody.midi.archives import is_archive
 from seqmelody.scorer.scorer import Scorer
@@ -77,13 +77,14 @@ def adapt(
         listener: Who gave the ratings of the file; or, where it has a column ``rater``, which of
             them to fit. By default all of them.
         column: Which column holds the ratings.
-        scale: Lowest and highest rating there can be.
+        scale: Lowest and highest rating there can be; by default what the checkpoint knows.
         line: Which line of a MIDI file is the melody.
         replace: Whether another checkpoint at ``out`` may be replaced.
 
     Raises:
         CheckpointError: The checkpoint cannot be read.
-        UsageError: The ratings cannot be read or used, or there is something else at ``out``.
+        UsageError: The ratings cannot be read or used, the checkpoint knows another scale, or there
+            is something else at ``out``.
     """
     out = Path(out)
     if out.exists():
@@ -92,9 +93,15 @@ def adapt(
         raise UsageError(f"the scale must be two rising numbers, not {scale[0]:g} {scale[1]:g}")
     loaded = load_checkpoint(checkpoint)
     known = loaded.listeners or Listeners()
-    if scale is None and known.rating is not None and known.rating.low is not None:
+    if known.rating is not None and known.rating.low is not None:
         assert known.rating.high is not None
-        scale = (known.rating.low, known.rating.high)
+        kept = (known.rating.low, known.rating.high)
+        if scale is not None and scale != kept:
+            raise UsageError(
+                f"{loaded.name}: knows ratings from {kept[0]:g} to {kept[1]:g}, so the scale cannot "
+                f"be {scale[0]:g} to {scale[1]:g}; bring the ratings to the scale it knows"
+            )
+        scale = kept
     table = RatingTable.read(ratings, column=column, scale=scale, rater=listener)
     if table.key != "path":
         raise UsageError(f"{table.path}: needs a column 'path' of MIDI files, and no column 'id'")
@@ -208,7 +215,7 @@ def _assumed(
     whitening = checkpoint.whitening
     model = RatingModel.assumed(
         float(scores.mean()),
-        float(scores.std()) or 1.0,
+        unit_of(scores),
         value,
         embedding,
         directions=None if whitening is None else whitening.axes_EE.T,

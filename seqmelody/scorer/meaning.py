@@ -12,12 +12,12 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seqmelody.checkpoint import Checkpoint
 from seqmelody.errors import UsageError
 from seqmelody.listeners import Listeners
 from seqmelody.model.posterior import INTERVAL_SDS
+from seqmelody.objectives.logistic import probability
 from seqmelody.scorer.pipeline import ScoredChunk
 from seqmelody.scorer.results import Preferred, Score
 
@@ -56,7 +56,10 @@ class Meaning:
         nothing: list[Any] = [None] * len(read)
         percentile_N = self._checkpoint.percentile(score_N)
         rating_N = None if self._rated is None else self._rated(score_N, chunk.embedding_NE)
-        catchy_N = None if self._catchy is None else _chance(score_N, **self._catchy)
+        catchy_N = None
+        if self._catchy is not None:
+            offset, scale = self._catchy["offset"], self._catchy["scale"]
+            catchy_N = probability(offset + scale * score_N.astype(np.float64))
         half_N = INTERVAL_SDS * chunk.sd_N
         bounds = zip((score_N - half_N).tolist(), (score_N + half_N).tolist(), strict=True)
         intervals = [None if math.isnan(low) else (low, high) for low, high in bounds]
@@ -95,13 +98,3 @@ class Meaning:
         neither = self._preference["tie"] * math.exp(-abs(half))
         total = a + b + neither
         return Preferred(a / total, b / total, neither / total)
-
-
-def _chance(
-    score_N: NDArray[np.floating[Any]], *, offset: float, scale: float
-) -> NDArray[np.float64]:
-    """The chance of a yes, whose log-odds are linear in the score, ``(N,)``."""
-    log_odds_N = offset + scale * np.asarray(score_N, dtype=np.float64)
-    # The logistic function in a form that does not overflow.
-    chance_N: NDArray[np.float64] = 0.5 * (1 + np.tanh(0.5 * log_odds_N))
-    return chance_N

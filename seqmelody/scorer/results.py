@@ -49,6 +49,10 @@ class Score:
 class Preferred:
     """Which of two melodies people prefer; the three probabilities add up to 1.
 
+    How much a difference of scores counts was fitted to choices between melodies that were not
+    trained on, where there were enough (``training.listeners``); how often people are undecided is
+    as learnt in training.
+
     Attributes:
         a: That a person prefers the first.
         b: That a person prefers the second.

@@ -136,8 +136,9 @@ class Judged:
 def read_judged(config: TrainConfig, corpus: Corpus) -> tuple[Judged, ...]:
     """The objectives of a run that learn from people.
 
-    The melodies of each are those of the train split of its own corpus, without the rows that
-    ``leave_out`` names; these are not in the validation split either.
+    The melodies of each are those of the train split of its own corpus. With ``leave_out`` the rows
+    that it names are the test: they and their near-duplicates are neither trained on nor in the
+    validation split, and the corpus' own test split is trained on as well.
 
     Args:
         config: Of the run.

@@ -1,8 +1,17 @@
 """What the objectives that learn from people leave behind: the checkpoint's listeners.
 
-The parameters learnt along with the model served to train it. What is released is fitted anew on
-the scores and embeddings of the finished model, by the very method that later fits listeners whom
-it has never met.
+The parameters learnt along with the model served to train it, on melodies of which its score knows
+more than it will of new ones. So what the checkpoint keeps is fitted anew to the scores and
+embeddings of the finished model, on the validation split, which was not trained on:
+
+- catchy: offset and scale;
+- preference: the scale; how often people are undecided stays as learnt;
+- ratings: offset and scale of the consensus, the spread of ratings around it, and the spread of
+  raters around each other. The directions of taste stay as learnt, and each rater's effects are
+  fitted to all that the rater said, by the very method that later fits listeners whom the model
+  has never met.
+
+Where what was said there is of fewer than ``FEW_MELODIES`` melodies, what was learnt is kept.
 
 Shapes: N judgements of R melodies, E embedding size.
 """
@@ -17,9 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqmelody.config import TrainConfig
-from seqmelody.listeners import Listener, Listeners, RatingModel
+from seqmelody.listeners import Listener, Listeners, RatingModel, unit_of
 from seqmelody.objectives import Catchy, Preference, Rating
-from seqmelody.objectives.logistic import fit_logistic
+from seqmelody.objectives.judged import Judgements
+from seqmelody.objectives.logistic import fit_logistic, probability
 from seqmelody.objectives.metrics import expected_calibration_error
 from seqmelody.training.judged import Judged, Scoring
 from seqmelody.whitening import Whitening
@@ -30,6 +40,8 @@ _LEAST_RATERS = 0.5
 """Share of the raters whom ratings must tell of, so that all raters may be known by them."""
 _LEAST_RATINGS = 2
 """Ratings that tell of a rater: of one alone, what is a rater's own is not told from noise."""
+_LEAST_RESIDUAL = 1e-6
+"""Of the spread of ratings: a smaller residual is rounding."""
 
 
 def learnt_listeners(
@@ -61,7 +73,8 @@ def learnt_listeners(
             if error is not None:
                 figures["catchy_ece"] = error
         elif isinstance(entry.objective, Preference):
-            found = dataclasses.replace(found, preference=entry.objective.scale_and_tie)
+            preference = _preference(entry, entry.objective, score)
+            found = dataclasses.replace(found, preference=preference)
     return (found if judged else None), figures
 
 
@@ -74,11 +87,9 @@ def _ratings(
 ) -> tuple[RatingModel, dict[str, Listener]]:
     """The rating model, and the raters as its listeners.
 
-    How ratings spread around the score, and raters around each other, is told from melodies that
-    were not trained on: on the others the score knows more than it will of new ones. Only where
-    these are fewer than ``FEW_MELODIES``, or tell of less than half of the raters, all melodies
-    serve; the spreads are then those of the training, and smaller than those of new melodies. The
-    listeners are fitted to all their ratings.
+    Only where the melodies that were not trained on are fewer than ``FEW_MELODIES``, or tell of less
+    than half of the raters, the consensus is the learnt one, and all melodies tell of the spreads,
+    which then are those of the training, and smaller than those of new melodies.
     """
     heard = entry.ratings
     assert heard is not None
@@ -86,12 +97,22 @@ def _ratings(
     score_R, embedding_RE = entry.scored(score, rows)
     place_N = np.searchsorted(rows, heard.row)
     score_N, embedding_NE = score_R[place_N], embedding_RE[place_N]
+    fresh_N = np.isin(heard.row, entry.validation.item_NM)
+    fresh = len(np.unique(heard.row[fresh_N])) >= FEW_MELODIES
+    if objective.effects is not None:
+        least = _LEAST_RATERS * _raters_told_of(heard.rater)
+        fresh = fresh and _raters_told_of(heard.rater[fresh_N]) >= least
     offset, slope = objective.line
+    if fresh:
+        line = objective.suits(score_R, _numbered(entry.validation, rows))
+        offset, slope = objective.in_ratings(*line)
+    else:
+        fresh_N[:] = True
     low, high = (None, None) if scale is None else scale
     model = dataclasses.replace(
         RatingModel.assumed(
             float(score_R.mean()),
-            float(score_R.std()) or 1.0,
+            unit_of(score_R),
             heard.value,
             embedding_RE,
             directions=whitening.axes_EE.T,
@@ -101,12 +122,10 @@ def _ratings(
         low=low,
         high=high,
     )
-    fresh_N = np.isin(heard.row, entry.validation.item_NM)
-    if len(np.unique(heard.row[fresh_N])) < FEW_MELODIES:
-        fresh_N[:] = True
     left = (heard.value - model.consensus(score_N))[fresh_N]
-    residual_sd = float(np.sqrt((left**2).mean())) or model.residual_sd
-    model = dataclasses.replace(model, residual_sd=residual_sd)
+    residual_sd = float(np.sqrt((left**2).mean()))
+    if residual_sd > _LEAST_RESIDUAL * unit_of(heard.value):
+        model = dataclasses.replace(model, residual_sd=residual_sd)
     if objective.effects is None:
         return model, {}
     rank = objective.effects.taste_rank
@@ -116,10 +135,8 @@ def _ratings(
     model = dataclasses.replace(
         model,
         directions=directions,
-        taste_sd=np.full(rank, objective.sd * objective.effects.sds[1]),
+        taste_sd=np.full(rank, objective.sd * objective.effects.taste_sd),
     )
-    if _raters_told_of(heard.rater[fresh_N]) < _LEAST_RATERS * _raters_told_of(heard.rater):
-        fresh_N[:] = True
     model = model.with_spread_of(
         score_N[fresh_N], embedding_NE[fresh_N], heard.value[fresh_N], heard.rater[fresh_N]
     )
@@ -131,9 +148,25 @@ def _ratings(
     return model, listeners
 
 
+def _numbered(said: Judgements, rows: NDArray[np.int64]) -> Judgements:
+    """The same judgements, of melodies numbered by their place among some rows."""
+    return dataclasses.replace(said, item_NM=np.searchsorted(rows, said.item_NM))
+
+
 def _raters_told_of(rater_N: NDArray[np.int64]) -> int:
     """How many raters gave enough of these ratings to be told of."""
     return int((np.bincount(rater_N[rater_N >= 0]) >= _LEAST_RATINGS).sum())
+
+
+def _preference(entry: Judged, objective: Preference, score: Scoring) -> dict[str, float]:
+    """The scale that suits melodies which were not trained on, where there are enough; and ties."""
+    chosen = entry.validation[entry.validation.value_N == 0]
+    rows = np.unique(chosen.item_NM)
+    if len(rows) < FEW_MELODIES:
+        return objective.scale_and_tie
+    score_R, _ = entry.scored(score, rows)
+    _, scale = objective.suits(score_R, _numbered(chosen, rows))
+    return {**objective.scale_and_tie, "scale": scale}
 
 
 def _calibrated(
@@ -153,17 +186,10 @@ def _calibrated(
     score_R, _ = entry.scored(score, rows)
     place_N = np.searchsorted(rows, said.item_NM[:, 0])
     score_N = score_R[place_N]
-    offset, scale = fit_logistic(score_N, said.value_N)
+    offset, scale = objective.suits(score_R, _numbered(said, rows))
     half_N = group_R[place_N] % 2
     chance_N = np.full(len(said), math.nan)
     for half in (0, 1):
-        chance_N[half_N == half] = _chance(
-            score_N[half_N == half],
-            *fit_logistic(score_N[half_N != half], said.value_N[half_N != half]),
-        )
+        other = fit_logistic(score_N[half_N != half], said.value_N[half_N != half])
+        chance_N[half_N == half] = probability(other[0] + other[1] * score_N[half_N == half])
     return {"offset": offset, "scale": scale}, expected_calibration_error(chance_N, yes_N)
-
-
-def _chance(score: NDArray[np.float64], offset: float, scale: float) -> NDArray[np.float64]:
-    chance: NDArray[np.float64] = 1 / (1 + np.exp(-(offset + scale * score)))
-    return chance
