@@ -22,7 +22,8 @@ The CSV file has the columns 'path' (MIDI files, from its own folder or else fro
 'score', and maybe 'rater'; then each rater becomes a listener. A listener whom the checkpoint knows
 is fitted anew, to these ratings alone; the others stay. Another checkpoint at CHECKPOINT2 is only
 replaced with --replace. Who gave few ratings is drawn to the consensus; ratings that are all alike
-tell nothing of a taste.
+tell nothing of a taste. All ratings of a file without raters are one listener's: a melody with the
+same rating twice counts once.
 
 A file that cannot be read is told on standard error, and its ratings are left out; the exit code is
 then 1."""

@@ -91,6 +91,8 @@ def adapt(
         _require_free(out, Path(checkpoint), Path(ratings), replace)
     if scale is not None and not (math.isfinite(scale[0]) and scale[0] < scale[1] < math.inf):
         raise UsageError(f"the scale must be two rising numbers, not {scale[0]:g} {scale[1]:g}")
+    if listener is not None and not listener.strip():
+        raise UsageError("the listener needs a name")
     loaded = load_checkpoint(checkpoint)
     known = loaded.listeners or Listeners()
     if known.rating is not None and known.rating.low is not None:

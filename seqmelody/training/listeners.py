@@ -11,7 +11,8 @@ embeddings of the finished model, on the validation split, which was not trained
   fitted to all that the rater said, by the very method that later fits listeners whom the model
   has never met.
 
-Where what was said there is of fewer than ``FEW_MELODIES`` melodies, what was learnt is kept.
+Where what was said there is of fewer than ``FEW_MELODIES`` melodies (ratings: ``FEW_RATED``), what was
+learnt is kept.
 
 Shapes: N judgements of R melodies, E embedding size.
 """
@@ -36,6 +37,8 @@ from seqmelody.whitening import Whitening
 
 FEW_MELODIES = 10
 """Of fewer melodies that were not trained on, nothing is fitted or measured."""
+FEW_RATED = 25
+"""Of fewer, no line is fitted to ratings, which are noisier than choices."""
 _LEAST_RATERS = 0.5
 """Share of the raters whom ratings must tell of, so that all raters may be known by them."""
 _LEAST_RATINGS = 2
@@ -87,7 +90,7 @@ def _ratings(
 ) -> tuple[RatingModel, dict[str, Listener]]:
     """The rating model, and the raters as its listeners.
 
-    Only where the melodies that were not trained on are fewer than ``FEW_MELODIES``, or tell of less
+    Only where the melodies that were not trained on are fewer than ``FEW_RATED``, or tell of less
     than half of the raters, the consensus is the learnt one, and all melodies tell of the spreads,
     which then are those of the training, and smaller than those of new melodies.
     """
@@ -98,7 +101,7 @@ def _ratings(
     place_N = np.searchsorted(rows, heard.row)
     score_N, embedding_NE = score_R[place_N], embedding_RE[place_N]
     fresh_N = np.isin(heard.row, entry.validation.item_NM)
-    fresh = len(np.unique(heard.row[fresh_N])) >= FEW_MELODIES
+    fresh = len(np.unique(heard.row[fresh_N])) >= FEW_RATED
     if objective.effects is not None:
         least = _LEAST_RATERS * _raters_told_of(heard.rater)
         fresh = fresh and _raters_told_of(heard.rater[fresh_N]) >= least
