@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -27,19 +28,27 @@ def in_order(
     workers: int,
     ahead: int,
 ) -> Iterator[_Result]:
-    """Does ``work(task, settings)`` for each task, in processes.
+    """Does ``work(task, settings)`` for each task, in processes where that is worth it.
 
     Args:
         work: A function of a module, so that the processes find it.
         tasks: Drawn a few ahead of what is asked for, so that memory does not grow with their
             number.
         settings: The same for all.
-        workers: Processes.
+        workers: Processes; 1 works in this one, and so does a single task.
         ahead: Tasks under way for each of them.
 
     Raises:
         SeqmelodyError: A process died.
     """
+    remaining = iter(tasks)
+    # Starting processes costs more than one task.
+    first = list(itertools.islice(remaining, 2))
+    tasks = itertools.chain(first, remaining)
+    if workers == 1 or len(first) < 2:
+        for task in tasks:
+            yield work(task, settings)
+        return
     executor = ProcessPoolExecutor(
         workers,
         # A forked child may inherit locks that another library's threads hold.

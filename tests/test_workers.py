@@ -33,13 +33,19 @@ def test_only_so_many_tasks_are_drawn_ahead():
             drawn.append(task)
             yield task
 
-    results = in_order(power, tasks(), 1, workers=1, ahead=3)
+    results = in_order(power, tasks(), 1, workers=2, ahead=2)
     for expected in range(5):
         assert next(results)[0] == expected
     results.close()
-    assert len(drawn) <= 5 + 3
+    assert len(drawn) <= 5 + 4
+
+
+@pytest.mark.parametrize(("tasks", "workers"), [(5, 1), (1, 2), (0, 2)])
+def test_little_work_is_done_here(tasks, workers):
+    found = list(in_order(power, range(tasks), 1, workers=workers, ahead=2))
+    assert found == [(task, os.getpid()) for task in range(tasks)]
 
 
 def test_a_process_that_dies_is_an_error_in_words():
     with pytest.raises(SeqmelodyError, match="a worker process died"):
-        list(in_order(die, range(20), 4, workers=1, ahead=2))
+        list(in_order(die, range(20), 4, workers=2, ahead=2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import wave
@@ -90,20 +89,7 @@ def render_files(
         UsageError: The soundfont or the rate cannot be used.
     """
     _renderer(settings.soundfont, settings.rate)  # what is wrong with it is told once
-    remaining = iter(tasks)
-    # Starting processes costs more than one file.
-    first = list(itertools.islice(remaining, 2))
-    if workers == 1 or len(first) < 2:
-        for task in itertools.chain(first, remaining):
-            yield render_file(task, settings)
-        return
-    yield from in_order(
-        render_file,
-        itertools.chain(first, remaining),
-        settings,
-        workers=workers,
-        ahead=_TASKS_PER_WORKER,
-    )
+    yield from in_order(render_file, tasks, settings, workers=workers, ahead=_TASKS_PER_WORKER)
 
 
 def render_file(task: RenderTask, settings: RenderSettings) -> RenderedFile:

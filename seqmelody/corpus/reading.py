@@ -207,19 +207,7 @@ def read_all(
         SeqmelodyError: A worker process died.
     """
     tasks = _chunks(sources)
-    # Starting processes costs more than a few hundred files.
-    first = list(itertools.islice(tasks, 2))
-    if workers == 1 or len(first) < 2:
-        for task in itertools.chain(first, tasks):
-            yield read_chunk(task, settings)
-        return
-    yield from in_order(
-        read_chunk,
-        itertools.chain(first, tasks),
-        settings,
-        workers=workers,
-        ahead=_CHUNKS_PER_WORKER,
-    )
+    yield from in_order(read_chunk, tasks, settings, workers=workers, ahead=_CHUNKS_PER_WORKER)
 
 
 def _chunks(sources: Iterable[RootedSource]) -> Iterator[list[RootedSource]]:
