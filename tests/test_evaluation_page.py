@@ -96,11 +96,12 @@ def test_the_page_says_when_and_how_it_was_made(report):
     assert "<dt>Date</dt>" not in page(report)
 
 
-def measured(task: str, **figures: Estimate) -> str:
+def measured(task: str, taught: tuple[str, ...] = (), **figures: Estimate) -> str:
     """The text of a page about one task; the names of its methods are those of the figures."""
     name = {"corruption": "mean of trained kinds", "ratings": "rho", "cost": "ms a melody"}[task]
     rows = tuple(Row(method, Result(name, found)) for method, found in figures.items())
-    report = SuiteReport((Section(task, "a title", "a note", rows),), (), {"python": "3"})
+    section = Section(task, "a title", "a note", rows, taught=taught)
+    report = SuiteReport((section,), (), {"python": "3"})
     reader = Reader()
     reader.feed(page(report))
     return " ".join(" ".join(reader.text).split())
@@ -137,6 +138,14 @@ def test_the_best_is_named_and_how_sure_that_is():
     # What costs less is better.
     cost = measured("cost", dear=good, cheap=poor)
     assert "■ cheap 0.400 (0.300 to 0.500) clearly ahead of all others" in cost
+
+
+def test_what_was_taught_the_answers_does_not_compete():
+    good, poor = Estimate(0.9, 0.8, 0.95), Estimate(0.4, 0.3, 0.5)
+    told = measured("ratings", taught=("pupil",), pupil=good, other=poor)
+    assert "other 0.400 (0.300 to 0.500)" in told
+    assert "pupil left out, having learnt from some of these" in told
+    assert "left out" not in measured("ratings", pupil=good, other=poor)
 
 
 def test_what_is_not_known_is_said_in_words():

@@ -54,6 +54,8 @@ def browser(tmp_path_factory):
             # What a desktop's session would have the browser talk to.
             env={name: text for name, text in os.environ.items() if not name.startswith("DBUS")},
         )
+        # A machine may be busy with other things.
+        context.set_default_timeout(120_000)
         yield context
         context.close()
 

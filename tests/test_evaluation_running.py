@@ -73,6 +73,23 @@ def test_kinds_that_a_checkpoint_never_met_are_told(report, folder, checkpoint_f
     assert "length was never" not in told.sections[0].note
 
 
+def test_who_was_taught_these_judgements_is_told_but_for_the_test_half(
+    folder, checkpoint_folder, monkeypatch
+):
+    digest = Corpus.open(folder / "corpus").digest
+    monkeypatch.setattr(
+        running, "judged_on", lambda method: {digest} if method.name == "untrained" else set()
+    )
+    told = run_suite(Suite.read(suite_of(folder, checkpoint_folder)))
+    assert [(each.task, each.settings.get("stimuli"), each.taught) for each in told.sections] == [
+        *[("corruption", None, ())] * 2,
+        ("ratings", "all", ("untrained",)),
+        ("ratings", "test", ()),
+        ("detection", None, ("untrained",)),
+        ("stability", None, ()),
+    ]
+
+
 def test_only_the_kinds_asked_for_are_measured(folder, checkpoint_folder, report):
     kinds = ["markov_1", "uniform_pitches"]
     tasks = [{"task": "corruption", "corpus": "songs", "copies": 1, "kinds": kinds}]

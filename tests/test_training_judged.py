@@ -12,9 +12,9 @@ import torch
 import yaml
 from corpora import run_seqmelody
 from judged import answers_of, pairs_of, ratings_of, write_csv
+from runs import same_weights, small_run, weights_of
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from runs import same_weights, small_run, weights_of
 from seqmelody.checkpoint import load_checkpoint
 from seqmelody.config import (
     CatchyConfig,

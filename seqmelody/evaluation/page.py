@@ -159,7 +159,7 @@ def _group(kind: str, sections: Sequence[Section], looks: Mapping[str, int]) -> 
                 "anchor": anchor,
                 "figures": figures,
                 "names": _names(figures),
-                "verdicts": list(_verdicts(asked, figures)),
+                "verdicts": list(_verdicts(asked, figures, section.taught)),
                 "plots": [
                     (caption, _embedded(svg, f"{anchor}-{place}-", f"{caption}: {section.title}"))
                     for place, (caption, svg) in enumerate(_plots(section, figures, looks))
@@ -174,14 +174,17 @@ def _names(figures: Mapping[str, Mapping[str, Estimate]]) -> list[str]:
 
 
 def _verdicts(
-    asked: _Asked, figures: Mapping[str, Mapping[str, Estimate]]
+    asked: _Asked, figures: Mapping[str, Mapping[str, Estimate]], taught: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    """Which methods are best by each figure that is known of some, and how sure that is."""
+    """Which methods are best by each figure that is known of some, and how sure that is.
+
+    Those that were taught what they are asked do not compete.
+    """
     for name in asked.told:
         found = {
             method: each[name]
             for method, each in figures.items()
-            if name in each and not math.isnan(each[name].value)
+            if method not in taught and name in each and not math.isnan(each[name].value)
         }
         if not found:
             continue
@@ -192,6 +195,8 @@ def _verdicts(
             {method: each for method, each in found.items() if method not in best},
             asked,
         )
+        if taught:
+            sure += f"; {', '.join(taught)} left out, having learnt from some of these"
         yield {"figure": name, "best": best, "estimate": found[best[0]], "sure": sure}
 
 

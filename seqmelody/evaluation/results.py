@@ -55,6 +55,7 @@ class Section:
         note: What to know of it.
         rows: One a method, in the order of the suite.
         settings: The suite's settings of the task.
+        taught: Methods that may have learnt from the very judgements that they are asked about.
     """
 
     task: str
@@ -62,6 +63,7 @@ class Section:
     note: str
     rows: tuple[Row, ...]
     settings: dict[str, Any] = field(default_factory=dict)
+    taught: tuple[str, ...] = ()
 
     @property
     def done(self) -> dict[str, Result]:

@@ -42,6 +42,7 @@ from seqmelody.evaluation.suite import (
     ALL,
     DEVELOPMENT,
     TASKS,
+    TEST,
     CorruptionConfig,
     CostConfig,
     DetectionConfig,
@@ -329,7 +330,11 @@ class _Run:
                 )
             note += "."
         kind = next(name for name, config in TASKS.items() if isinstance(task, config))
-        return Section(kind, title, note, tuple(rows), asdict(task))
+        # The test half is what a run can leave out; of all else it may have learnt.
+        asks_people = isinstance(task, RatingsTaskConfig | SupervisedConfig | DetectionConfig)
+        may_know = asks_people and getattr(task, "stimuli", ALL) != TEST
+        taught = tuple(taught_here) if may_know else ()
+        return Section(kind, title, note, tuple(rows), asdict(task), taught)
 
     def _kinds_not_trained_on(self, kinds: Sequence[str]) -> str:
         """Says which checkpoints never met some of the kinds that are called trained."""

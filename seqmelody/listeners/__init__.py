@@ -8,6 +8,7 @@ from seqmelody.listeners.model import (
     PRIOR_TASTE,
     Listener,
     RatingModel,
+    probability,
     unit_of,
 )
 from seqmelody.listeners.store import Listeners
@@ -21,5 +22,6 @@ __all__ = [
     "Listener",
     "Listeners",
     "RatingModel",
+    "probability",
     "unit_of",
 ]

@@ -292,6 +292,12 @@ class RatingModel:
         return cls(**values)
 
 
+def probability(log_odds: NDArray[np.floating[Any]]) -> Array:
+    """The logistic function: what chance some log-odds are, ``(N,)``; never overflows."""
+    chance: Array = 1 / (1 + np.exp(-np.clip(np.asarray(log_odds, np.float64), -700, 700)))
+    return chance
+
+
 def unit_of(values: Sequence[float] | NDArray[np.floating[Any]]) -> float:
     """The standard deviation of some numbers; 1 where they are all alike, which tell of none.
 

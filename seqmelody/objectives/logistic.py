@@ -7,17 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqmelody.listeners import probability
+
 Array = NDArray[np.float64]
 
 LEAST_SCALE, LARGEST_SCALE = 0.01, 100.0
 """More melodic is never less liked; and a score that decides all is still a number."""
 _ROUNDS = 100
-
-
-def probability(log_odds: NDArray[np.floating[Any]]) -> Array:
-    """The logistic function: what chance some log-odds are, ``(N,)``; never overflows."""
-    chance: Array = 1 / (1 + np.exp(-np.clip(np.asarray(log_odds, np.float64), -700, 700)))
-    return chance
 
 
 def fit_logistic(

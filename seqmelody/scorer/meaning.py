@@ -15,9 +15,8 @@ import numpy as np
 
 from seqmelody.checkpoint import Checkpoint
 from seqmelody.errors import UsageError
-from seqmelody.listeners import Listeners
+from seqmelody.listeners import Listeners, probability
 from seqmelody.model.posterior import INTERVAL_SDS
-from seqmelody.objectives.logistic import probability
 from seqmelody.scorer.pipeline import ScoredChunk
 from seqmelody.scorer.results import Preferred, Score
 

@@ -27,10 +27,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqmelody.config import TrainConfig
-from seqmelody.listeners import Listener, Listeners, RatingModel, unit_of
+from seqmelody.listeners import Listener, Listeners, RatingModel, probability, unit_of
 from seqmelody.objectives import Catchy, Preference, Rating
 from seqmelody.objectives.judged import Judgements
-from seqmelody.objectives.logistic import fit_logistic, probability
+from seqmelody.objectives.logistic import fit_logistic
 from seqmelody.objectives.metrics import expected_calibration_error
 from seqmelody.training.judged import Judged, Scoring
 from seqmelody.whitening import Whitening
