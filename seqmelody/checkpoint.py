@@ -19,6 +19,7 @@ A ``.ckpt`` of Lightning resumes a run; it can be loaded here as well, and then 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -27,7 +28,7 @@ import tempfile
 import textwrap
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, overload
@@ -41,7 +42,7 @@ import yaml
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from seqmelody.config import ADDED_MODEL_SETTINGS, ModelConfig, checkpoint_name
+from seqmelody.config import ADDED_MODEL_SETTINGS, ModelConfig, checkpoint_name, to_yaml
 from seqmelody.errors import CheckpointError, UsageError
 from seqmelody.listeners import Listeners
 from seqmelody.model import MelodyNetwork, build_model
@@ -101,6 +102,45 @@ class Checkpoint:
     whitening: Whitening | None = None
     listeners: Listeners | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that tell embeddings that can be compared.
+
+        They are the same wherever the checkpoint lies and whatever it is called, and differ where a
+        weight, a setting of the model, the tokenizer or the whitening differs.
+        """
+        settings = {
+            name: value
+            for name, value in asdict(self.model.config).items()
+            # As in a checkpoint that was written before there was such a setting.
+            if name not in ADDED_MODEL_SETTINGS or value != ADDED_MODEL_SETTINGS[name]
+        }
+        digest = hashlib.sha256(
+            json.dumps([self.tokenizer.fingerprint, settings], sort_keys=True).encode()
+        )
+        for name, tensor in sorted(self.model.state_dict().items()):
+            weight = tensor.detach().cpu().contiguous()
+            digest.update(f"\n{name} {weight.dtype} {tuple(weight.shape)}\n".encode())
+            digest.update(weight.reshape(-1).view(torch.uint8).numpy())
+        if self.whitening is not None:
+            digest.update(b"\nwhitening\n")
+            digest.update(self.whitening.mean_E.tobytes())
+            digest.update(self.whitening.axes_EE.tobytes())
+        return digest.hexdigest()[:16]
+
+    @property
+    def gives_scores(self) -> bool:
+        """Whether its training said what a score should be; else all scores are the same."""
+        learnt = ("rating", "preference", "catchy")
+        contrast = self.config.get("contrast")
+        weight = contrast.get("weight", 1.0) if isinstance(contrast, Mapping) else 1.0
+        return weight != 0 or any(self.config.get(name) is not None for name in learnt)
+
+    @property
+    def compares(self) -> bool:
+        """Whether its embeddings tell how alike melodies are: whitened, or trained to do so."""
+        return self.whitening is not None or self.config.get("family") is not None
 
     @overload
     def percentile(self, score: float) -> float | None: ...
@@ -175,10 +215,7 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint, card: str) -> Pa
         safetensors.torch.save_file(
             weights, temporary / MODEL_FILE, metadata={FORMAT_KEY: FORMAT_VERSION}
         )
-        _write_text(
-            temporary / CONFIG_FILE,
-            yaml.safe_dump(dict(checkpoint.config), sort_keys=False, explicit_end=True),
-        )
+        _write_text(temporary / CONFIG_FILE, to_yaml(checkpoint.config))
         _write_json(temporary / TOKENIZER_FILE, checkpoint.tokenizer.to_dict())
         _write_json(
             temporary / SCORES_FILE,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,8 @@ class ModelConfig:
     """Of attention, in each layer."""
     embedding_size: int = 128
     """Length of the melody's vector."""
+    pools: int = 1
+    """Ways to weigh the notes of a melody, each of which makes its part of the vector."""
     dropout: float = 0.15
     """Share of channels dropped in training."""
     feature_dropout: float = 0.15
@@ -82,6 +85,11 @@ class ModelConfig:
         for name in (*sizes, "bands", "filters"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.pools < 1 or self.embedding_size % self.pools:
+            raise ValueError(
+                f"pools must divide embedding_size, but {self.pools} does not divide "
+                f"{self.embedding_size}"
+            )
         if self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, not {self.kernel_size}")
         if min(self.dilations, default=1) < 1:
@@ -107,9 +115,9 @@ class ModelConfig:
 ADDED_MODEL_SETTINGS: dict[str, Any] = {
     setting.name: setting.default
     for setting in dataclasses.fields(ModelConfig)
-    if setting.name in {"front_end", "bands", "filters", "start"}
+    if setting.name in {"pools", "front_end", "bands", "filters", "start"}
 }
-"""What checkpoints that were written before models could hear do not say of theirs."""
+"""What checkpoints that were written before there were these settings do not say of theirs."""
 
 
 @dataclass(frozen=True)
@@ -243,6 +251,44 @@ class CatchyConfig(JudgedConfig):
 
 
 @dataclass(frozen=True)
+class FamilyConfig:
+    """Learning which melodies are variants of one another, so that their embeddings lie close.
+
+    Each step draws families, some members of each, and melodies that have no family beside a second
+    variant of their own. All are varied as folk tunes vary.
+    """
+
+    column: str = "tune_family"
+    """Column of the run's corpus with the family; where it is empty, a melody has none. Prepare the
+    corpus with '--together' and this column, so that no family is in two splits."""
+    weight: float = 1.0
+    """Of this objective in the sum of all."""
+    families: int = 48
+    """In a step."""
+    members: int = 4
+    """Of each family in a step, at most."""
+    singles: int = 32
+    """Melodies without a family in a step; each beside a second variant of itself."""
+    temperature: float = 0.08
+    """Of the similarities; the lower, the more do the nearest strangers count."""
+    variation: float = 1.0
+    """How much the melodies are varied, from 0 (not at all) to 1."""
+    max_notes: int = 200
+    """Longer melodies are not drawn."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight < math.inf:
+            raise ValueError(f"family.weight must be above 0, not {self.weight}")
+        for name, least in (("families", 2), ("members", 2), ("singles", 0), ("max_notes", 8)):
+            if getattr(self, name) < least:
+                raise ValueError(f"family.{name} must be at least {least}")
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"family.temperature must be above 0, not {self.temperature}")
+        if not 0 <= self.variation <= 1:
+            raise ValueError(f"family.variation must lie in [0, 1], not {self.variation}")
+
+
+@dataclass(frozen=True)
 class OptimizerConfig:
     """AdamW (Loshchilov & Hutter, 2019) with a linear warm-up and a cosine decay to zero."""
 
@@ -303,6 +349,9 @@ class TrainConfig:
     """Learn from preferred pairs as well."""
     catchy: CatchyConfig | None = None
     """Learn from answers yes or no as well."""
+    family: FamilyConfig | None = None
+    """Learn which melodies are variants of one another as well; see the file
+    configs/variants.yaml."""
     init: str | None = None
     """Checkpoint, of the same model settings, whose weights to begin from; by default random
     ones."""
@@ -333,8 +382,14 @@ class TrainConfig:
             )
         if self.seed >= 2**63:
             raise ValueError(f"seed must be below 2**63, not {self.seed}")
-        if self.contrast.weight == 0 and not (self.rating or self.preference or self.catchy):
+        if not (self.trains_scores or self.family):
             raise ValueError("contrast.weight is 0 and there is no other objective to train with")
+
+    @property
+    def trains_scores(self) -> bool:
+        """Whether an objective says what the score should be; otherwise it means nothing."""
+        people = (self.rating, self.preference, self.catchy)
+        return self.contrast.weight > 0 or any(setting is not None for setting in people)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as YAML writes them."""
@@ -346,6 +401,29 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     return list(value) if isinstance(value, tuple) else value
+
+
+def to_yaml(plain: Mapping[str, Any]) -> str:
+    """A configuration as a file for 'seqmelody train --config'.
+
+    PyYAML writes text such as ``1e100`` without quotes, since YAML 1.1 takes it for text; whoever
+    reads it by YAML 1.2 finds a number. So it is quoted. The end is marked, so
+    that a file cut short can be told.
+    """
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        pass
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        try:
+            float(value)
+        except ValueError:
+            return dumper.represent_str(value)
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="'")
+
+    Dumper.add_representer(str, text)
+    return str(yaml.dump(dict(plain), Dumper=Dumper, sort_keys=False, explicit_end=True))
 
 
 RELEASED = "checkpoint"

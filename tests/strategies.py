@@ -13,6 +13,7 @@ from seqmelody.config import (
     CardConfig,
     CatchyConfig,
     ContrastConfig,
+    FamilyConfig,
     ModelConfig,
     OptimizerConfig,
     PreferenceConfig,
@@ -56,7 +57,7 @@ def batches(min_size=1, max_size=5, **options) -> st.SearchStrategy:
 def model_configs(draw) -> ModelConfig:
     """Models of any parts and small sizes."""
     context, heads = draw(st.sampled_from(CONTEXTS)), draw(st.integers(1, 3))
-    channels = draw(st.integers(1, 9))
+    channels, pools = draw(st.integers(1, 9)), draw(st.integers(1, 3))
     return ModelConfig(
         channels=2 * heads * draw(st.integers(1, 3)) if context == "attention" else channels,
         kernel_size=draw(st.sampled_from([1, 3, 5, 7])),
@@ -65,7 +66,8 @@ def model_configs(draw) -> ModelConfig:
         hidden_size=draw(st.integers(1, 9)),
         layers=draw(st.integers(1, 3)),
         heads=heads,
-        embedding_size=draw(st.integers(1, 9)),
+        embedding_size=pools * draw(st.integers(1, 5)),
+        pools=pools,
         dropout=draw(st.floats(0, 0.9)),
         feature_dropout=draw(st.floats(0, 0.9)),
     )
@@ -130,6 +132,18 @@ train_configs = st.builds(
     ),
     preference=_rated(PreferenceConfig),
     catchy=_rated(CatchyConfig, column=_text),
+    family=st.none()
+    | st.builds(
+        FamilyConfig,
+        column=_text,
+        weight=st.floats(1e-3, 100),
+        families=st.integers(2, 100),
+        members=st.integers(2, 9),
+        singles=st.integers(0, 100),
+        temperature=st.floats(1e-3, 10),
+        variation=st.floats(0, 1),
+        max_notes=st.integers(8, 512),
+    ),
     init=st.none() | _text.map("runs/{}".format),
     optimizer=st.builds(
         OptimizerConfig,

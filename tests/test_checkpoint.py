@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pickle
+import re
 import shutil
 from pathlib import Path
 
@@ -409,6 +410,44 @@ def test_what_training_melodies_are_like_survives(checkpoint_folder, tmp_path):
     assert again.statistic_ranges == ranges
     assert np.array_equal(again.whitening.mean_E, whitening.mean_E)
     assert np.array_equal(again.whitening.axes_EE, whitening.axes_EE)
+
+
+def whitened(checkpoint: Checkpoint, shift: float = 0.0) -> Checkpoint:
+    size = checkpoint.model.config.embedding_size
+    mean_E = np.full(size, shift, dtype=np.float32)
+    return dataclasses.replace(checkpoint, whitening=Whitening(mean_E, np.eye(size, dtype="f4")))
+
+
+def test_the_fingerprint_is_that_of_the_content_wherever_it_lies(checkpoint_folder, tmp_path):
+    loaded = load_checkpoint(checkpoint_folder)
+    assert re.fullmatch("[0-9a-f]{16}", loaded.fingerprint)
+    copy = shutil.copytree(checkpoint_folder, tmp_path / "other")
+    again = load_checkpoint(save_checkpoint(tmp_path / "again", loaded, "# Another card"))
+    torch.save(lightning_state(loaded), tmp_path / "step=1.ckpt")
+    same = [load_checkpoint(copy), again, load_checkpoint(tmp_path / "step=1.ckpt")]
+    # What says something of scores or people alone changes no embedding.
+    same.append(dataclasses.replace(loaded, score_quantiles=np.zeros(0), metrics={"a": 1}))
+    same.append(with_listeners(checkpoint_folder))
+    assert {other.fingerprint for other in same} == {loaded.fingerprint}
+    white = load_checkpoint(save_checkpoint(tmp_path / "white", whitened(loaded), "# White"))
+    assert white.fingerprint == whitened(loaded).fingerprint
+
+
+def test_the_fingerprint_differs_where_an_embedding_may(checkpoint_folder):
+    loaded = load_checkpoint(checkpoint_folder)
+    found = [loaded.fingerprint, whitened(loaded).fingerprint, whitened(loaded, 1e-7).fingerprint]
+    longer = Tokenizer(max_rest_steps=loaded.tokenizer.max_rest_steps + 1)
+    found.append(dataclasses.replace(loaded, tokenizer=longer).fingerprint)
+    # Other steps between the notes that convolutions see need no other weights.
+    model = load_checkpoint(checkpoint_folder).model
+    model.config = dataclasses.replace(model.config, dilations=(1, 2, 4, 9))
+    found.append(dataclasses.replace(loaded, model=model).fingerprint)
+    for name in loaded.model.state_dict():
+        changed = load_checkpoint(checkpoint_folder)
+        weight = changed.model.state_dict()[name].view(-1)
+        weight[0] = np.nextafter(weight[0].item(), np.inf, dtype=np.float32).item()
+        found.append(changed.fingerprint)
+    assert len(set(found)) == len(found) > 20
 
 
 @pytest.mark.parametrize(

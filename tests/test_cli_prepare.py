@@ -90,6 +90,7 @@ def test_a_count_is_said_once_and_one_in_the_singular(folder, tmp_path, capsys):
         (["--line", "bass"], "melody line 'bass'"),
         (["--labels", "no.csv"], "no.csv: cannot be read as labels"),
         (["--workers", "0"], "workers must be 1 or more"),
+        (["--together", "tune"], "keeping 'tune' together needs a file of labels"),
     ],
 )
 def test_wrong_usage_gives_2(folder, tmp_path, capsys, arguments, message):
@@ -114,6 +115,29 @@ def test_labels_of_the_folder_are_used_unless_others_are_given(folder, tmp_path,
     # With several paths it would not be clear whose labels they are.
     assert main(["prepare", str(folder), str(folder), "--out", str(out)]) == 0
     assert Corpus.open(out).columns[5:] == ()
+
+
+def test_families_are_kept_together_and_counted(folder, tmp_path, capsys):
+    labels = folder / "labels.csv"
+    # Of five tunes, three are of one family and one is the only one of its own.
+    families = dict(zip(sorted(TUNES), ("a", "b", "a", "", "a"), strict=True))
+    labels.write_text(
+        "\n".join(["id,family,key", *(f"{id_},{family},C" for id_, family in families.items())])
+    )
+    arguments = ["prepare", str(folder), "--out", str(tmp_path / "c"), "--together"]
+    assert main([*arguments, "family"]) == 0
+    assert (
+        "together         2 families by family, 3 groups joined; the largest block holds 3 melodies "
+        "of 1 family\n" in capsys.readouterr().out
+    )
+    corpus = Corpus.open(tmp_path / "c")
+    split = dict(zip(corpus.column("id"), corpus.column("split"), strict=True))
+    assert len({split[id_] for id_, family in families.items() if family == "a"}) == 1
+    assert len(set(split.values())) == 3
+    assert main([*arguments, "tune"]) == 2
+    error = capsys.readouterr().err
+    assert f"{labels}: no column 'tune' to keep together; there are family, key\n" in error
+    assert error.count("\n") == 1
 
 
 def test_the_process_prints_errors_to_stderr_and_ends_with_their_code(folder, tmp_path):

@@ -15,10 +15,12 @@ from seqmelody.cli.train import parse
 from seqmelody.config import (
     HELD_OUT_KINDS,
     TRAINED_KINDS,
+    CardConfig,
     ContrastConfig,
     ModelConfig,
     OptimizerConfig,
     TrainConfig,
+    to_yaml,
 )
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -28,11 +30,19 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 @given(config=train_configs)
 def test_a_configuration_survives_yaml(tmp_path_factory, config):
     path = tmp_path_factory.getbasetemp() / "config.yaml"
-    path.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False), encoding="utf-8")
+    path.write_text(to_yaml(config.to_dict()), encoding="utf-8")
     read, resume = parse(["--config", str(path)])
     assert read == config
     assert not resume
     assert read.to_dict() == yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("text", ["1e100", "1.5", "12", "-3", "yes", "null", "a: b", "inf", "0x1"])
+def test_text_that_looks_like_something_else_survives_yaml(tmp_path, text):
+    path = tmp_path / "config.yaml"
+    config = TrainConfig(corpus="c", out="o", card=CardConfig(data=text))
+    path.write_text(to_yaml(config.to_dict()), encoding="utf-8")
+    assert parse(["--config", str(path)])[0] == config
 
 
 def test_every_setting_is_written():
@@ -142,7 +152,9 @@ def test_the_runs_that_hear_differ_in_the_model_and_the_size_of_a_step_alone(nam
 
     default, parameters, _ = parsed("contrast")
     heard, count, transform = parsed(name)
-    same = {"model": default.model, "out": default.out}
+    slower = dataclasses.replace(default.optimizer, learning_rate=heard.optimizer.learning_rate)
+    assert heard.optimizer == slower
+    same = {"model": default.model, "out": default.out, "optimizer": default.optimizer}
     assert dataclasses.replace(heard, **same, tokens_per_batch=default.tokens_per_batch) == default
     assert heard.out == f"runs/essen-{name}"
     text = (CONFIGS / f"essen-{name}.yaml").read_text()

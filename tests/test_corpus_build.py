@@ -272,6 +272,42 @@ def test_a_label_that_fits_several_files_is_told(tmp_path):
     assert (report["labels"]["shared"], report["labels"]["shared_names"]) == (1, ["song.mid"])
 
 
+def test_families_are_kept_together(essen, built, tmp_path):
+    plain = Corpus.open(built[0])
+    ids, group = plain.column("id"), plain.column("group")
+    # Of every three songs two are of a family, and each family is found all over the corpus.
+    family = {id_: str(row % 97) for row, id_ in enumerate(ids) if row % 3}
+    labels = tmp_path / "labels.csv"
+    labels.write_text(
+        "\n".join(["id,tune", *(f"{id_},{family.get(id_, '')}" for id_ in ids)]), encoding="utf-8"
+    )
+    report = prepare(
+        [essen], tmp_path / "c", labels=labels, together="tune", workers=2, progress=False
+    )
+    corpus = Corpus.open(tmp_path / "c")
+    assert corpus.column("group").tolist() == group.tolist()
+    split = np.array(corpus.column("split"))
+    assert split.tolist() != plain.column("split")
+    for name, values in (("group", group), ("tune", [family.get(id_) for id_ in ids])):
+        of_value = {}
+        for row, value in enumerate(values):
+            if value is not None:
+                of_value.setdefault(value, set()).add(split[row])
+        assert all(len(found) == 1 for found in of_value.values()), name
+    # Near-duplicates and families apart would be more.
+    assert report["together"] == corpus.summary["together"]
+    assert report["together"]["column"] == report["options"]["together"] == "tune"
+    assert report["together"]["melodies"] == len(family)
+    assert report["together"]["families"] == 97
+    assert report["together"]["joined_groups"] > 97
+    blocks, groups = report["together"]["blocks"], report["groups"]["count"]
+    assert groups - len(family) < blocks < groups
+
+
+def test_without_families_nothing_is_said_to_be_kept_together(built):
+    assert built[1]["together"] is None
+
+
 def test_policies_are_kept_with_the_result(tune_folder, tmp_path):
     tokenizer = Tokenizer(max_duration_steps=24)
     report = prepare(
@@ -291,6 +327,7 @@ def test_policies_are_kept_with_the_result(tune_folder, tmp_path):
         ({"min_notes": 1}, "min_notes must be 2 or more"),
         ({"min_notes": 20, "max_notes": 19}, "at most max_notes, not 20 and 19"),
         ({"labels": "missing.csv"}, "missing.csv: cannot be read as labels"),
+        ({"together": "tune"}, "keeping 'tune' together needs a file of labels that has it"),
     ],
 )
 def test_wrong_arguments(tune_folder, tmp_path, options, message):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,9 +16,12 @@ from seqmelody.batching import Batch, collate
 from seqmelody.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seqmelody.config import ModelConfig
 from seqmelody.errors import SeqmelodyError
+from seqmelody.melody import Melody
 from seqmelody.model import MelodyNetwork, ModelOutput, build_model, hearing
 from seqmelody.model.frames import STATE_HOP
+from seqmelody.scorer import Scorer
 from seqmelody.tokens import Tokenizer
+from seqmelody.whitening import Whitening
 
 SMALL = ModelConfig(
     channels=10, dilations=(1, 2), hidden_size=8, embedding_size=6, bands=24, filters=3
@@ -194,6 +198,35 @@ def test_dropout_is_for_training_only(tunes, name, kind):
     assert not torch.equal(scored(model, tunes).score_B, scored(model, tunes).score_B)
     without = heard(off)
     assert torch.equal(scored(without.train(), tunes).score_B, scored(without, tunes).score_B)
+
+
+def test_the_melodys_vector_is_the_weighted_sum_of_the_notes_vectors(model, tunes, monkeypatch):
+    vector_BE = model.vectors(tunes).detach()
+    # Some rows at a time, out of their order.
+    monkeypatch.setattr(hearing, "STATES_AT_ONCE", 200)
+    with torch.no_grad():
+        output, vector_BLE = model.with_note_vectors(tunes)
+    for one, other in zip(tensors(output), tensors(scored(model, tunes)), strict=True):
+        assert torch.equal(one, other)
+    pooled_BE = (output.weight_BL[:, :, None] * vector_BLE).sum(1)
+    assert torch.allclose(pooled_BE, vector_BE, atol=2e-5)
+    # What has no state of its own has no vector.
+    assert torch.equal(vector_BLE.any(2), output.weight_BL > 0)
+    value_BL = model.head.value(vector_BLE)[:, :, 0].detach()
+    heard_BL = output.weight_BL > 0
+    assert torch.allclose(value_BL[heard_BL], output.value_BL[heard_BL], atol=1e-4)
+
+
+def test_embeddings_of_notes_add_up_where_some_are_not_heard(model):
+    axes_EE = np.random.default_rng(0).normal(size=(6, 6)).astype(np.float32)
+    whitening = Whitening(np.full(6, 0.1, dtype=np.float32), axes_EE)
+    scorer = Scorer(Checkpoint("heard", model, Tokenizer(), {}, whitening=whitening), threads=1)
+    # The second note is too short to be sounding at the middle of a state.
+    melody = Melody.from_streams([60, 62, 64, 65], [24, 1, 5, 24], [0, 0, 12, 0])
+    [(_, found)] = scorer.iter_note_embeddings(melody)
+    assert (found.weight > 0).tolist() == [True, False, True, True]
+    assert found.vector.any(1).tolist() == [True, False, True, True]
+    assert np.allclose(found.weight @ found.vector, scorer.embed(melody)[0], atol=1e-4)
 
 
 def test_the_score_is_linear_in_the_vector_whose_direction_is_the_embedding(model, tunes):

@@ -189,6 +189,21 @@ def test_the_score_is_linear_in_the_vector_whose_direction_is_the_embedding(mode
     assert torch.allclose(embedding_BE, output.embedding_BE, atol=1e-5)
 
 
+def test_the_melodys_vector_is_the_weighted_sum_of_the_notes_vectors(model, essen_corpus):
+    batch = corpus_batch(essen_corpus, np.arange(20))
+    with torch.no_grad():
+        output, vector_BLE = model.with_note_vectors(batch)
+        pooled_BE = (output.weight_BL[:, :, None] * vector_BLE).sum(1)
+        value_BL = model.head.value(vector_BLE)[:, :, 0]
+        assert torch.allclose(pooled_BE, model.vectors(batch), atol=1e-5)
+    for one, other in zip(tensors(output), tensors(scored(model, batch)), strict=True):
+        assert torch.equal(one, other)
+    assert vector_BLE.dtype == torch.float32
+    assert not vector_BLE[~batch.mask_BL].any()
+    # A note's value is read off its vector, as a melody's score is off its own.
+    assert torch.allclose(value_BL[batch.mask_BL], output.value_BL[batch.mask_BL], atol=1e-4)
+
+
 def test_the_names_of_the_default_models_weights_stay():
     names = set(MelodyNetwork(ModelConfig(), Tokenizer()).state_dict())
     parts = {name.split(".")[0] for name in names}

@@ -35,9 +35,10 @@ def test_throughput_counts_notes_and_copies_in_the_time_between_start_and_end(
     for step, batch in enumerate(batches, start=1):
         now += 100  # validation, say
         trainer = types.SimpleNamespace(global_step=step)
-        throughput.on_train_batch_start(trainer, module, batch, step)
+        seen = (*batch, None)
+        throughput.on_train_batch_start(trainer, module, seen, step)
         now += 0.5
-        throughput.on_train_batch_end(trainer, module, None, batch, step)
+        throughput.on_train_batch_end(trainer, module, None, seen, step)
     notes = [int(own.length_B.sum() + drawn.copies.length_B.sum()) for own, drawn in batches]
     assert logged == [
         ("train/tokens_per_second", pytest.approx(sum(notes[:2]))),

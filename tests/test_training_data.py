@@ -12,7 +12,7 @@ from runs import small_run
 from seqmelody.batching import Batch, TrainingBatches
 from seqmelody.config import ContrastConfig
 from seqmelody.objectives import Contrast
-from seqmelody.training.data import ComparisonBatches, CorpusData, seed_of
+from seqmelody.training.data import ComparisonBatches, CorpusData, Steps, seed_of
 
 
 @given(st.lists(st.integers(0, 2**40), min_size=1, max_size=5))
@@ -71,10 +71,12 @@ def test_every_step_draws_its_own_kinds(essen_corpus):
 
 
 def test_a_resumable_loader_has_no_state_but_the_step(essen_corpus, contrast):
-    batches = comparisons(essen_corpus, contrast)
+    batches = Steps(
+        comparisons(essen_corpus, contrast), None, (), steps=2, first_step=0, seed=0
+    )
     before = next(iter(batches))
     batches.load_state_dict(batches.state_dict())
-    assert same(next(iter(batches)), before)
+    assert same(next(iter(batches))[:2], before[:2])
 
 
 def melodies(batches) -> set[tuple[int, ...]]:
@@ -97,7 +99,7 @@ def test_training_takes_the_training_split_from_the_trainers_step_on(
     data.trainer = types.SimpleNamespace(global_step=17)
     assert len(list(data.train_dataloader())) == 3
     data.trainer.global_step = 0
-    seen = melodies(batch for batch, _ in data.train_dataloader())
+    seen = melodies(batch for batch, *_ in data.train_dataloader())
     assert seen == of_split(essen_corpus, "train")
 
 

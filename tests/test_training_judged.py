@@ -26,7 +26,7 @@ from seqmelody.config import (
 )
 from seqmelody.corpus import Corpus
 from seqmelody.errors import CheckpointError, CorpusError, UsageError
-from seqmelody.training.data import JudgedSteps
+from seqmelody.training.data import Steps
 from seqmelody.training.judged import Judged, read_judged
 from seqmelody.training.run import train
 
@@ -148,16 +148,16 @@ def test_what_was_said_stays_with_its_melody(configured, essen_corpus, files, tm
 
 def test_steps_begin_anywhere_and_draw_the_same(configured, essen_corpus):
     judged = read_judged(configured(), essen_corpus)
-    whole = JudgedSteps(None, judged, steps=6, first_step=0, seed=1)
-    tail = JudgedSteps(None, judged, steps=6, first_step=4, seed=1)
+    whole = Steps(None, None, judged, steps=6, first_step=0, seed=1)
+    tail = Steps(None, None, judged, steps=6, first_step=4, seed=1)
     assert len(whole) == len(tail) == 6
     steps, last = list(whole), list(tail)
     assert (len(steps), len(last)) == (6, 2)
-    for (_, _, *one), (_, _, *other) in zip(steps[4:], last, strict=True):
+    for (_, _, _, *one), (_, _, _, *other) in zip(steps[4:], last, strict=True):
         for a, b in zip(one, other, strict=True):
             assert torch.equal(a.melodies.pitch_BL, b.melodies.pitch_BL)
     # Each objective draws its own.
-    rating, _, catchy = steps[0][2:]
+    rating, _, catchy = steps[0][3:]
     assert rating.melodies.pitch_BL.shape != catchy.melodies.pitch_BL.shape
 
 
@@ -243,7 +243,7 @@ def test_a_run_with_all_objectives_logs_and_releases_what_each_learnt(finished):
 
 def test_a_resumed_run_ends_as_one_that_never_stopped(configured, finished, monkeypatch):
     config = configured()
-    steps_of = JudgedSteps.__iter__
+    steps_of = Steps.__iter__
 
     def iterate(self):
         for step, batch in enumerate(steps_of(self), start=self.first_step):
@@ -252,7 +252,7 @@ def test_a_resumed_run_ends_as_one_that_never_stopped(configured, finished, monk
             yield batch
 
     with monkeypatch.context() as patch:
-        patch.setattr(JudgedSteps, "__iter__", iterate)
+        patch.setattr(Steps, "__iter__", iterate)
         with pytest.raises(MemoryError):
             train(config, progress=False)
     state = load_checkpoint(next(Path(config.out, "resumable").iterdir()))

@@ -12,7 +12,8 @@ Build a corpus from MIDI files: read the melodies in parallel, leave out exact d
 near-duplicates, split into train, validation and test. report.json says what became of each file.
 
   seqmelody prepare essen --out essen-corpus
-  seqmelody prepare songs.zip more/ one.mid --out corpus --labels labels.csv"""
+  seqmelody prepare songs.zip more/ one.mid --out corpus --labels labels.csv
+  seqmelody prepare songs.zip --out corpus --labels labels.csv --together tune_family"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CSV",
         help="labels by column 'id' or 'path'; by default labels.csv in PATH, if PATH is one "
         "folder that has it",
+    )
+    parser.add_argument(
+        "--together",
+        metavar="COLUMN",
+        help="a column of the labels, such as one of tune families: melodies with the same value "
+        "share a split, as near-duplicates do and those that a chain of both links; an empty value "
+        "is none",
     )
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes that read (default: one per core)"
@@ -81,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
         args.paths,
         args.out,
         labels=labels,
+        together=args.together,
         line=line,
         workers=usable_cores() if args.workers is None else args.workers,
         min_notes=args.min_notes,

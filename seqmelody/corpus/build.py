@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from seqmelody.corpus import passes
+from seqmelody.corpus.families import Families
 from seqmelody.corpus.format import MELODIES_FILE, METADATA_KEY, REPORT_FILE, Header
 from seqmelody.corpus.labels import Labels
 from seqmelody.corpus.reading import ReadSettings
@@ -33,6 +34,7 @@ def prepare(
     out: str | os.PathLike[str],
     *,
     labels: str | os.PathLike[str] | None = None,
+    together: str | None = None,
     line: MelodyLine = MelodyLine(),
     workers: int = 1,
     min_notes: int = 16,
@@ -53,6 +55,9 @@ def prepare(
         paths: Files, folders and archives.
         out: Folder for the corpus; made if missing.
         labels: CSV file of labels; see ``seqmelody.corpus.labels``.
+        together: A column of labels, such as one of tune families: melodies with the same value
+            share a split, as near-duplicates do, and so do those that a chain of both links. Those
+            without a value go with their near-duplicates alone.
         line: Which line of a file is its melody.
         workers: Processes that read. With several, call it under ``if __name__ == "__main__":``.
         min_notes: Shorter melodies are skipped.
@@ -65,7 +70,8 @@ def prepare(
         What ``report.json`` holds.
 
     Raises:
-        UsageError: Wrong arguments or labels, or ``out`` holds something else.
+        UsageError: Wrong arguments or labels, no column to keep together, or ``out`` holds
+                something else.
         CorpusError: Of the files that could be read, none gave a melody to keep.
         SeqmelodyError: No file could be read, a worker process died, or the disk is full.
     """
@@ -80,12 +86,17 @@ def prepare(
             f"min_notes must be 2 or more and at most max_notes, not {min_notes} and {max_notes}"
         )
     table = None if labels is None else Labels.read(Path(labels))
+    families = None
+    if together is not None:
+        if table is None:
+            raise UsageError(f"keeping {together!r} together needs a file of labels that has it")
+        families = Families.of(table, together)
     settings = ReadSettings(line, tokenizer, min_notes, max_notes)
     with _working_folder(Path(out)) as working:
         found = passes.read(roots, settings, workers, working, progress=progress)
         if not found.notes.size:
             raise _nothing_kept(found.tally)
-        plan = passes.plan(found, working, seed)
+        plan = passes.plan(found, working, seed, families)
         summary = passes.summary(found, plan)
         header = Header(tokenizer, passes.digest(found, plan, table), summary)
         matched = passes.write(found, plan, table, header, working / MELODIES_FILE)
@@ -99,6 +110,7 @@ def prepare(
                 "min_notes": min_notes,
                 "max_notes": max_notes,
                 "seed": seed,
+                "together": together,
                 "workers": workers,
             },
             "failed": found.tally.failed,

@@ -97,11 +97,16 @@ def near_duplicate_groups(
             found = _runs(pitch[moves], names[moves], length)
             runs.add(found, found["hash"] >> np.uint64(32))
         linked = _link(linked, *_shared_runs(runs, melodies, folder))
-    return _numbered(linked[rank])
+    return numbered(linked[rank])
 
 
-def _numbered(components: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Components numbered from 0 in the order of their first members."""
+def numbered(components: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Components numbered from 0 in the order of their first members.
+
+    Args:
+        components: A number below that of the items for each item, the same within a component,
+            ``(items,)``.
+    """
     rows = np.arange(components.size, dtype=np.int32)
     first = np.empty_like(rows)
     first[components[::-1]] = rows[::-1]  # of those that share a component, the last one stays

@@ -6,7 +6,8 @@ A corpus is a folder with ``melodies.parquet``, one row per melody, and ``report
 ========== ============= ==================================================================
 id         string        unique; the source's name without its suffix
 path       string        the source's name: file, or archive and member
-split      string        train, validation or test
+split      string        train, validation or test; melodies that ``prepare`` was told to keep
+                         together share one, as near-duplicates do
 group      int32         near-duplicates share a group, and a group lies in one split
 notes      int32         length of the three streams
 pitch      list<uint8>   MIDI keys
@@ -14,6 +15,9 @@ duration   list<uint16>  grid steps
 rest       list<uint16>  grid steps of silence after each note
 others                   labels, as they were given
 ========== ============= ==================================================================
+
+``group`` stays what it is when families are kept together (``prepare``, ``together``): families
+join groups in the splits only, since a family is a wider relation than being nearly the same.
 
 What has no column (format version, tokenizer, counts) lies in the file's key-value metadata under
 ``seqmelody``, so that the corpus is a single file and can be replaced in one step.
@@ -62,7 +66,8 @@ class Header:
     Attributes:
         tokenizer: Encodes what the streams hold.
         digest: Differs where a melody, its split, its group or its label differs.
-        summary: Counts: melodies, notes, groups, splits, and what was read and skipped.
+        summary: Counts: melodies, notes, groups, splits, what was read and skipped, and what was
+            kept together.
     """
 
     tokenizer: Tokenizer

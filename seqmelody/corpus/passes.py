@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from seqmelody.corpus.duplicates import exact_duplicates, near_duplicate_groups
+from seqmelody.corpus.families import Families, block_counts, blocks
 from seqmelody.corpus.format import FIELDS, SPLITS, Header
 from seqmelody.corpus.labels import Labels
 from seqmelody.corpus.reading import Chunk, ReadSettings, read_all, rooted_sources
@@ -72,6 +73,7 @@ class Plan:
         group: Group of each melody kept.
         split: Split of each melody kept, an index into ``SPLITS``.
         suffixes: What is added to the ids of some melodies read, by row.
+        together: What families were kept together, for the report; ``None`` without.
     """
 
     first: NDArray[np.int32]
@@ -79,6 +81,7 @@ class Plan:
     group: NDArray[np.int32]
     split: NDArray[np.int8]
     suffixes: dict[int, str]
+    together: dict[str, Any] | None
 
 
 def read(
@@ -147,7 +150,7 @@ class _Pending:
         return pa.record_batch(columns, schema=_READ_SCHEMA)
 
 
-def plan(found: Found, working: Path, seed: int) -> Plan:
+def plan(found: Found, working: Path, seed: int, families: Families | None) -> Plan:
     """Second pass: exact duplicates, groups of near-duplicates, splits, unique ids."""
     first = exact_duplicates(found.digests)
     kept = first == np.arange(first.size)
@@ -155,12 +158,18 @@ def plan(found: Found, working: Path, seed: int) -> Plan:
     group = near_duplicate_groups(
         _Pitches(found, kept), digests, int(found.notes[kept].sum()), working
     )
+    block, together = group, None
+    if families is not None:
+        family = _family(found, kept, families)
+        block = blocks(group, family)
+        together = {"column": families.column, **block_counts(group, family, block)}
     return Plan(
         first=first,
         kept=kept,
         group=group,
-        split=assign_splits(group, digests[:, 0], seed),
+        split=assign_splits(block, digests[:, 0], seed),
         suffixes=_suffixes(found, kept),
+        together=together,
     )
 
 
@@ -179,6 +188,17 @@ class _Pitches:
             lengths = batch.column("notes").to_numpy().astype(np.int64)
             pitch = batch.column("pitch").flatten().to_numpy()
             yield pitch[np.repeat(here, lengths)], lengths[here]
+
+
+def _family(found: Found, kept: NDArray[np.bool_], families: Families) -> NDArray[np.int32]:
+    """The family of each melody that is kept."""
+    family = np.empty(kept.size, dtype=np.int32)
+    row = 0
+    for batch in found.batches():
+        ids, paths = batch.column("id").to_pylist(), batch.column("path").to_pylist()
+        family[row : row + batch.num_rows] = families.find(ids, paths)
+        row += batch.num_rows
+    return family[kept]
 
 
 def _suffixes(found: Found, kept: NDArray[np.bool_]) -> dict[int, str]:
@@ -241,6 +261,7 @@ def summary(found: Found, plan: Plan) -> dict[str, Any]:
             }
             for code, name in enumerate(SPLITS)
         },
+        "together": plan.together,
     }
 
 

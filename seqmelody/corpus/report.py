@@ -97,6 +97,16 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
     lines.append(
         f"groups   {groups['count']:>9,} of near-duplicates, the largest of {groups['largest']:,}"
     )
+    together = report["together"]
+    if together is not None:
+        families = counted(together["families"], "family", "families", width=9)
+        largest = together["largest"]
+        lines.append(
+            f"together {families} by {together['column']}, "
+            f"{counted(together['joined_groups'], 'group')} joined; the largest block holds "
+            f"{counted(largest['melodies'], 'melody', 'melodies')} of "
+            f"{counted(largest['families'], 'family', 'families')}"
+        )
     sizes = ", ".join(f"{name} {sizes['melodies']:,}" for name, sizes in report["splits"].items())
     lines.append(f"splits   {sizes}")
     labels = report["labels"]

@@ -20,7 +20,8 @@ def assign_splits(
     move only the groups at the borders.
 
     Args:
-        groups: Group of each melody, ``(melodies,)``, from 0.
+        groups: Group of each melody, ``(melodies,)``, from 0; or block, where families are kept
+            together.
         digests: Hash of each melody's content, ``(melodies,)``.
         seed: Another seed gives other splits.
 

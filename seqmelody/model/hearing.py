@@ -9,7 +9,7 @@ Shapes: B melodies, L notes, F hidden states, D channels, S samples, E size of t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -79,14 +79,7 @@ class HearingNetwork(MelodyNetwork):
             return _by_note(self.head(hidden_FBD, mask_FB), note_BF, piece.pitch_BL.shape[1])
 
         outputs, place_B = _in_pieces(batch, scored)
-        sds = [output.sd_B for output in outputs if output.sd_B is not None]
-        return ModelOutput(
-            score_B=torch.cat([output.score_B for output in outputs])[place_B],
-            embedding_BE=torch.cat([output.embedding_BE for output in outputs])[place_B],
-            weight_BL=torch.cat([output.weight_BL for output in outputs])[place_B],
-            value_BL=torch.cat([output.value_BL for output in outputs])[place_B],
-            sd_B=torch.cat(sds)[place_B] if sds else None,
-        )
+        return _joined(outputs, place_B)
 
     def vectors(self, batch: Batch) -> Tensor:
         """What the score is linear in, ``(B, E)``: the melodies' vectors, not at unit length."""
@@ -97,6 +90,26 @@ class HearingNetwork(MelodyNetwork):
 
         vectors, place_B = _in_pieces(batch, vector)
         return torch.cat(vectors)[place_B]
+
+    def with_note_vectors(self, batch: Batch) -> tuple[ModelOutput, Tensor]:
+        """Scores a batch, and gives each note's vector: the weighted mean of its states' vectors.
+
+        Returns:
+            As for a network that reads notes.
+        """
+
+        def scored(piece: Batch) -> tuple[ModelOutput, Tensor]:
+            hidden_FBD, mask_FB, note_BF = self._hear(piece)
+            output = self.head(hidden_FBD, mask_FB)
+            vector_BFE = self.head.note_vectors(hidden_FBD, mask_FB)
+            notes = piece.pitch_BL.shape[1]
+            return _by_note(output, note_BF, notes), _vectors_by_note(
+                output.weight_BL, vector_BFE, note_BF, notes
+            )
+
+        results, place_B = _in_pieces(batch, scored)
+        outputs, vectors = zip(*results, strict=True)
+        return _joined(outputs, place_B), torch.cat(vectors)[place_B]
 
     def _hear(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """The hidden states, where there are any, and each one's note.
@@ -139,6 +152,18 @@ def _in_pieces(batch: Batch, work: Callable[[Batch], _Result]) -> tuple[list[_Re
     return [work(batch[row]) for row in rows], torch.cat(rows).argsort()
 
 
+def _joined(outputs: Sequence[ModelOutput], place_B: Tensor) -> ModelOutput:
+    """The rows of several outputs, in the order of the places."""
+    sds = [output.sd_B for output in outputs if output.sd_B is not None]
+    return ModelOutput(
+        score_B=torch.cat([output.score_B for output in outputs])[place_B],
+        embedding_BE=torch.cat([output.embedding_BE for output in outputs])[place_B],
+        weight_BL=torch.cat([output.weight_BL for output in outputs])[place_B],
+        value_BL=torch.cat([output.value_BL for output in outputs])[place_B],
+        sd_B=torch.cat(sds)[place_B] if sds else None,
+    )
+
+
 def _by_note(output: ModelOutput, note_BF: Tensor, notes: int) -> ModelOutput:
     """Puts weights and values of hidden states together by note.
 
@@ -152,3 +177,12 @@ def _by_note(output: ModelOutput, note_BF: Tensor, notes: int) -> ModelOutput:
     share_BL = nothing_BL.scatter_add(1, note_BF, output.weight_BL * output.value_BL)
     value_BL = share_BL / weight_BL.clamp(min=torch.finfo(weight_BL.dtype).tiny)
     return replace(output, weight_BL=weight_BL, value_BL=value_BL)
+
+
+def _vectors_by_note(weight_BF: Tensor, vector_BFE: Tensor, note_BF: Tensor, notes: int) -> Tensor:
+    """The means of the states' vectors by note, ``(B, L, E)``; zeros where a note has no state."""
+    weight_BL = weight_BF.new_zeros(len(note_BF), notes).scatter_add(1, note_BF, weight_BF)
+    summed_BLE = vector_BFE.new_zeros(len(note_BF), notes, vector_BFE.shape[2]).scatter_add(
+        1, note_BF[:, :, None].expand_as(vector_BFE), weight_BF[:, :, None] * vector_BFE
+    )
+    return summed_BLE / weight_BL.clamp(min=torch.finfo(weight_BL.dtype).tiny)[:, :, None]

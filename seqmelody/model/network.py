@@ -63,7 +63,7 @@ class MelodyNetwork(nn.Module):
                 for _ in range(config.layers)
             )
         self.dropout = nn.Dropout(config.dropout)
-        self.head = AdditiveHead(channels, config.embedding_size)
+        self.head = AdditiveHead(channels, config.embedding_size, config.pools)
 
     def _front_end(self, config: ModelConfig, tokenizer: Tokenizer) -> nn.Module:
         """What gives the first vectors of ``channels`` channels."""
@@ -82,6 +82,18 @@ class MelodyNetwork(nn.Module):
     def vectors(self, batch: Batch) -> Tensor:
         """What the score is linear in, ``(B, E)``: the melodies' vectors, not at unit length."""
         return self.head.vectors(*self._read(batch))
+
+    def with_note_vectors(self, batch: Batch) -> tuple[ModelOutput, Tensor]:
+        """Scores a batch, and gives each note's vector.
+
+        Returns:
+            What ``forward`` gives, and ``(B, L, E)``, float32. The melody's vector, whose direction
+            is the embedding, is the sum over its notes of ``weight_BL`` times these. Zeros stand on
+            padding, and where a note of weight 0 has no vector.
+        """
+        hidden_LBD, mask_LB = self._read(batch)
+        output: ModelOutput = self.head(hidden_LBD, mask_LB)
+        return output, self.head.note_vectors(hidden_LBD, mask_LB)
 
     def _read(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The hidden states of the notes, ``(L, B, D)``, and where there are notes, ``(L, B)``."""

@@ -2,7 +2,8 @@
 
 from seqmelody.objectives.catchy import Catchy
 from seqmelody.objectives.contrast import Contrast
+from seqmelody.objectives.family import Family
 from seqmelody.objectives.preference import Preference
 from seqmelody.objectives.rating import Rating
 
-__all__ = ["Catchy", "Contrast", "Preference", "Rating"]
+__all__ = ["Catchy", "Contrast", "Family", "Preference", "Rating"]

@@ -1,4 +1,4 @@
-"""Figures of objectives that learn from people: rank correlation, AUC, calibration error."""
+"""Figures of objectives: rank correlation, AUC, calibration error, mean average precision."""
 
 from __future__ import annotations
 
@@ -60,3 +60,29 @@ def expected_calibration_error(
     _, member, count = np.unique(place, return_inverse=True, return_counts=True)
     gap = np.bincount(member, weights=probability - yes) / count
     return float((np.abs(gap) * count).sum() / len(yes))
+
+
+def mean_average_precision(
+    similarity_NN: NDArray[np.floating[Any]], family_N: NDArray[np.integer[Any]]
+) -> float:
+    """How well each of some melodies finds its relatives among all others.
+
+    The mean, over melodies that have relatives, of the mean precision at each relative's rank
+    (Manning, Raghavan & Schuetze, 2008, "Introduction to information retrieval", section 8.4).
+    NaN where no melody has any.
+
+    Args:
+        similarity_NN: Of each two; the diagonal is not looked at.
+        family_N: Number of each one's family.
+    """
+    similarity_NN = np.array(similarity_NN, dtype=np.float64)
+    np.fill_diagonal(similarity_NN, -np.inf)
+    # The melody itself comes last, and is left out there.
+    order_NM = np.argsort(-similarity_NN, axis=1, kind="stable")[:, :-1]
+    related_NM = family_N[order_NM] == family_N[:, None]
+    precision_NM = related_NM.cumsum(1) / np.arange(1, len(family_N))
+    relatives_N = related_NM.sum(1)
+    if not relatives_N.any():
+        return float("nan")
+    total_N = (precision_NM * related_NM).sum(1)
+    return float((total_N[relatives_N > 0] / relatives_N[relatives_N > 0]).mean())

@@ -22,7 +22,7 @@ from seqmelody.piano_roll import draw_piano_roll
 class Throughput(L.Callback):
     """Logs the notes that pass through the model in a second, copies counted, padding not.
 
-    Those of melodies that people judged are counted as well.
+    Those of all objectives are counted.
     """
 
     def __init__(self, log_every: int) -> None:
@@ -46,10 +46,12 @@ class Throughput(L.Callback):
         batch_idx: int,
     ) -> None:
         """Stops it."""
-        melodies, comparison, *judged = batch
+        melodies, comparison, related, *judged = batch
         # Read only when logged, so that a GPU need not catch up in each step.
         if melodies is not None:
             self._notes += [melodies.length_B.sum(), comparison.copies.length_B.sum()]
+        if related is not None:
+            self._notes += [piece.length_B.sum() for piece in related.pieces]
         self._notes += [entry.melodies.length_B.sum() for entry in judged]
         logs = trainer.global_step % self.log_every == 0
         notes = int(torch.stack(self._notes).sum()) if logs else 0
@@ -102,12 +104,12 @@ class ProgressLines(L.Callback):
         if trainer.state.fn != TrainerFn.FITTING or not trainer.is_global_zero:
             return
         measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        judged = "".join(
-            f", {name.removeprefix('validation/').replace('_', ' ')} {value:.4f}"
+        figures = ", ".join(
+            f"{name.removeprefix('validation/').replace('_', ' ')} {value:.4f}"
             for name, value in measured.items()
-            if name.startswith(("validation/rating", "validation/preference", "validation/catchy"))
+            if name.startswith("validation/")
         )
-        told = [f"validation accuracy {measured['validation/accuracy']:.4f}{judged}"]
+        told = [f"validation {figures}"]
         # Neither is known before the first entry in the logs.
         if "train/loss" in measured:
             told.insert(0, f"loss {measured['train/loss']:.3f}")

@@ -47,6 +47,38 @@ its copy.
 {table}
 {judged}"""
 
+_FAMILY_TEXT = """# {title}
+
+A seqmelody checkpoint: {network} of {parameters:,} parameters that gives
+a melody an embedding: a unit vector whose dot product with another melody's tells how likely the two
+are variants of one tune. It gives no score.
+
+## What the embedding is
+Trained so that melodies of a tune family lie close together and others apart (supervised contrastive
+learning; Khosla et al., 2020), each varied in every step as folk tunes vary. It is the same in all
+keys and hardly hinges on tempo.
+
+## What it is not
+What a tune family is was decided by those who catalogued the collection; other traditions, other
+ideas of likeness. A high similarity is no proof that one melody stems from another: melodies of few
+notes, and scales and stock phrases, are alike by chance. Register, words, harmony and performance are
+not seen.
+
+## Data
+{data}
+
+Rights: {licence}
+
+Melodies: {train:,} to train, {validation:,} to validate, {test:,} to test. No family, and no
+near-duplicates, lie in two splits. Tokenizer {fingerprint}.
+
+## Training
+`seqmelody train --config config.yaml`, with the file of that name in this folder: {steps:,} steps,
+seed {seed}.
+
+## Measured
+{judged}"""
+
 _DULL = (
     "No spoiled copy that it met was dull, so it has never learnt that dullness is a fault: one note "
     "repeated may score high. "
@@ -76,6 +108,10 @@ On melodies of the validation split that people judged:
 
 {table}
 """
+_FOUND = """
+On the validation split, where each melody that has relatives there searches all such: a mean average
+precision of {map:.3f}.
+"""
 
 
 def model_card(
@@ -88,6 +124,7 @@ def model_card(
     used: int,
     accuracies: Mapping[str, float],
     judged: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+    family: Mapping[str, float] = MappingProxyType({}),
 ) -> str:
     """The card's Markdown.
 
@@ -101,7 +138,22 @@ def model_card(
         accuracies: Share of comparisons won by kind, on the validation split.
         judged: Figures of each objective that learns from people, likewise; none where nothing was
             said of the validation split.
+        family: Figures of the objective that learns tune families.
     """
+    found = _FOUND.format(**family) if "map" in family else ""
+    if not config.trains_scores:
+        return _FAMILY_TEXT.format(
+            title=title,
+            network=_network(config.model),
+            parameters=parameters,
+            data=config.card.data,
+            licence=config.card.licence,
+            fingerprint=fingerprint,
+            steps=config.steps,
+            seed=config.seed,
+            judged=found.strip(),
+            **splits,
+        )
     rows = [f"| {kind} | {accuracy:.3f} |" for kind, accuracy in accuracies.items()]
     return _TEXT.format(
         title=title,
@@ -117,7 +169,7 @@ def model_card(
         heard_only="" if config.model.front_end == "notes" else _HEARD_ONLY,
         dull="" if config.contrast.kinds.get("level_pitches", 0) > 0 else _DULL,
         people=_SOME_PEOPLE if judged else _UNHEARD,
-        judged=_judged_table(judged),
+        judged=_judged_table(judged) + found,
         table="\n".join(["| Kind of copy | Pairwise accuracy |", "|---|---|", *rows]),
         **splits,
     )

@@ -15,6 +15,7 @@ from seqmelody.config import TrainConfig
 from seqmelody.corpus import Corpus
 from seqmelody.objectives import Contrast
 from seqmelody.objectives.contrast import Comparison
+from seqmelody.training.families import Families
 from seqmelody.training.judged import Judged
 
 
@@ -44,25 +45,20 @@ class ComparisonBatches:
             generator = torch.Generator().manual_seed(seed_of(source.seed, step, 0, 0))
             yield batch, self.contrast.draw(batch, generator)
 
-    def state_dict(self) -> dict[str, int]:
-        """Empty: Lightning asks resumable loaders for their state, and here the step says it all."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Nothing to restore, see ``state_dict``."""
-
 
 Step: TypeAlias = tuple[Any, ...]
-"""What a step sees: melodies and comparison (``None`` both where contrast is switched off), then a
-``JudgedBatch`` for each objective that learns from people."""
+"""What a step sees: melodies and comparison (``None`` both where contrast is switched off), a
+``FamilyBatch`` (``None`` where families are not learnt), then a ``JudgedBatch`` for each objective
+that learns from people."""
 
 
-class JudgedSteps:
-    """Training batches with melodies of which people said something, a batch for each objective.
+class Steps:
+    """All that the steps of a run see, a batch for each objective.
 
     Args:
         comparisons: The melodies and their spoiled copies; ``None`` where contrast is switched off.
-        judged: The objectives.
+        families: Melodies by tune family, where that is learnt.
+        judged: The objectives that learn from people.
         steps: Of the whole run.
         first_step: Where to begin.
         seed: Of the run.
@@ -71,6 +67,7 @@ class JudgedSteps:
     def __init__(
         self,
         comparisons: ComparisonBatches | None,
+        families: Families | None,
         judged: Sequence[Judged],
         *,
         steps: int,
@@ -78,6 +75,7 @@ class JudgedSteps:
         seed: int,
     ) -> None:
         self.comparisons = comparisons
+        self.families = families
         self.judged = judged
         self.steps = steps
         self.first_step = first_step
@@ -96,10 +94,13 @@ class JudgedSteps:
                 entry.draw(seed_of(self.seed, step, 0, 2 + number))
                 for number, entry in enumerate(self.judged)
             )
-            yield (*pair, *drawn)
+            related = None
+            if self.families is not None:
+                related = self.families.draw(seed_of(self.seed, step, 0, 1))
+            yield (*pair, related, *drawn)
 
     def state_dict(self) -> dict[str, int]:
-        """Empty, as that of ``ComparisonBatches``."""
+        """Empty: Lightning asks resumable loaders for their state, and here the step says it all."""
         return {}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
@@ -114,6 +115,7 @@ class CorpusData(L.LightningDataModule):
         corpus: What ``config.corpus`` names.
         contrast: Spoils the melodies.
         judged: The objectives that learn from people.
+        families: Melodies by tune family, where that is learnt.
     """
 
     def __init__(
@@ -122,22 +124,22 @@ class CorpusData(L.LightningDataModule):
         corpus: Corpus,
         contrast: Contrast,
         judged: Sequence[Judged] = (),
+        families: Families | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         self.corpus = corpus
         self.contrast = contrast
         self.judged = judged
+        self.families = families
 
-    def train_dataloader(self) -> ComparisonBatches | JudgedSteps:
+    def train_dataloader(self) -> Steps:
         """From the step on that the trainer stands at."""
-        comparisons = self._comparisons() if self.config.contrast.weight > 0 else None
-        if comparisons is not None and not self.judged:
-            return comparisons
         trainer = self.trainer
         assert trainer is not None
-        return JudgedSteps(
-            comparisons,
+        return Steps(
+            self._comparisons() if self.config.contrast.weight > 0 else None,
+            self.families,
             self.judged,
             steps=self.config.steps,
             first_step=trainer.global_step,
@@ -171,8 +173,8 @@ class CorpusData(L.LightningDataModule):
         """Validation melodies stay where they are, since copies of them are made on the CPU."""
         if isinstance(batch, Batch):
             return batch
-        melodies, comparison, *judged = batch
-        moved = [entry.to(device) for entry in judged]
+        melodies, comparison, *others = batch
+        moved = [None if entry is None else entry.to(device) for entry in others]
         if melodies is None:
             return (None, None, *moved)
         if device.type == "cuda":

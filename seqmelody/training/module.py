@@ -19,23 +19,29 @@ from torch.optim import Optimizer
 
 from seqmelody.batching import Batch
 from seqmelody.checkpoint import LIGHTNING_KEY
-from seqmelody.config import TrainConfig, usable_cores
+from seqmelody.config import FamilyConfig, TrainConfig, usable_cores
 from seqmelody.corpus import Corpus
 from seqmelody.errors import SeqmelodyError, UsageError
 from seqmelody.model import build_model
 from seqmelody.objectives import Contrast
 from seqmelody.objectives.contrast import Comparison, compare
 from seqmelody.training.data import Step, seed_of
+from seqmelody.training.families import Families, FamilyBatch
 from seqmelody.training.judged import Judged
 from seqmelody.training.sharing import Scores, shared_scores
 
 
-def made_from(corpus_digest: str, judged: Sequence[Judged]) -> dict[str, Any]:
+def made_from(
+    corpus_digest: str, judged: Sequence[Judged], family: FamilyConfig | None = None
+) -> dict[str, Any]:
     """Tells the data of a run from others: what it may be resumed with."""
+    found: dict[str, Any] = {"corpus": corpus_digest}
+    if family is not None:
+        found["family_corpus"] = corpus_digest
     if not judged:
-        return {"corpus": corpus_digest}
+        return found
     return {
-        "corpus": corpus_digest,
+        **found,
         "judgements": {entry.name: entry.digest for entry in judged},
         "judged_corpora": {entry.name: entry.corpus.digest for entry in judged},
     }
@@ -49,6 +55,7 @@ class MelodyTraining(L.LightningModule):
         corpus: For its tokenizer and digest.
         contrast: The objective that needs no people.
         judged: Those that learn from people.
+        families: The melodies by tune family, where that is learnt.
     """
 
     def __init__(
@@ -57,6 +64,7 @@ class MelodyTraining(L.LightningModule):
         corpus: Corpus,
         contrast: Contrast,
         judged: Sequence[Judged] = (),
+        families: Families | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -64,6 +72,7 @@ class MelodyTraining(L.LightningModule):
         self.corpus_digest = corpus.digest
         self.contrast = contrast
         self.judged = tuple(judged)
+        self.families = families
         self.objectives = torch.nn.ModuleDict({entry.name: entry.objective for entry in judged})
         self.model = build_model(config.model, corpus.tokenizer)
         # Wins and comparisons by kind since the last entry in the logs.
@@ -105,11 +114,13 @@ class MelodyTraining(L.LightningModule):
 
     def training_step(self, batch: Step, batch_idx: int) -> Tensor:
         """Loss of one batch; logs it with the accuracy by kind every ``log_every`` steps."""
-        melodies, comparison, *drawn = batch
+        melodies, comparison, related, *drawn = batch
         logs = (self.global_step + 1) % self.config.log_every == 0
         losses = []
         if melodies is not None:
             losses.append(self.config.contrast.weight * self._contrast(melodies, comparison, logs))
+        if self.families is not None:
+            losses.append(self.families.weight * self._family(self.families, related, logs))
         for entry, seen in zip(self.judged, drawn, strict=True):
             objective = entry.objective
             found = shared_scores(self.model, seen.melodies, embeddings=objective.needs_embedding)
@@ -137,6 +148,14 @@ class MelodyTraining(L.LightningModule):
             won_K.zero_()
             count_K.zero_()
         return result.loss
+
+    def _family(self, families: Families, seen: FamilyBatch, logs: bool) -> Tensor:
+        found = [shared_scores(self.model, piece, embeddings=True) for piece in seen.pieces]
+        vectors = [piece.embedding_BE for piece in found if piece.embedding_BE is not None]
+        loss = families.objective(torch.cat(vectors), seen.family_B, seen.group_B)
+        if logs:
+            self.log("train/family_loss", loss.detach())
+        return loss
 
     def _score(self, batch: Batch) -> Scores:
         return shared_scores(self.model, batch)
@@ -198,7 +217,12 @@ class MelodyTraining(L.LightningModule):
         self._validation_scores = {"original": [], "copy": []}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Each melody against one copy of each kind, the same copies every time."""
+        """Each melody against one copy of each kind, the same copies every time.
+
+        Nothing is compared where no objective says what a score should be.
+        """
+        if not self.config.trains_scores:
+            return
         score_B = self._score(batch.to(self.device)).score_B
         self._validation_scores["original"].append(score_B)
         for number, kind in enumerate(self.contrast.kinds):
@@ -210,7 +234,14 @@ class MelodyTraining(L.LightningModule):
             self._validation_scores["copy"].append(copy_score_B)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs accuracy by kind and the two histograms of scores."""
+        """Logs accuracy by kind and the two histograms of scores, and how relatives are found."""
+        if self.families is not None:
+            for name, value in self.families.measure(self.scores_and_embeddings).items():
+                self.log(f"validation/family_{name}", value, prog_bar=True)
+        if self.config.trains_scores:
+            self._log_comparisons()
+
+    def _log_comparisons(self) -> None:
         self._refuse_divergence(torch.cat(self._validation_scores["original"]))
         by_kind = {}
         for kind, won in self._validation_won.items():
@@ -235,5 +266,7 @@ class MelodyTraining(L.LightningModule):
         checkpoint[LIGHTNING_KEY] = {
             "config": self.config.to_dict(),
             "tokenizer": self.tokenizer.to_dict(),
-            "metrics": {"training": made_from(self.corpus_digest, self.judged)},
+            "metrics": {
+                "training": made_from(self.corpus_digest, self.judged, self.config.family)
+            },
         }

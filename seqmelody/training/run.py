@@ -15,7 +15,6 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 
 from seqmelody.batching import Batch, OrderedBatches
 from seqmelody.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from seqmelody.config import RELEASED, TrainConfig
+from seqmelody.config import RELEASED, TrainConfig, to_yaml
 from seqmelody.corpus import Corpus
 from seqmelody.errors import CheckpointError, CorpusError, SeqmelodyError, UsageError
 from seqmelody.familiarity import statistic_ranges
@@ -33,6 +32,7 @@ from seqmelody.objectives import Contrast
 from seqmelody.training.callbacks import PianoRolls, ProgressLines, Throughput
 from seqmelody.training.card import model_card
 from seqmelody.training.data import CorpusData
+from seqmelody.training.families import Families
 from seqmelody.training.judged import read_judged
 from seqmelody.training.laplace import fit_posterior
 from seqmelody.training.listeners import learnt_listeners
@@ -78,17 +78,19 @@ def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -
     corpus = Corpus.open(config.corpus)
     torch.manual_seed(config.seed)
     judged = read_judged(config, corpus)
-    state = _state_to_resume(out, config, made_from(corpus.digest, judged)) if resume else None
+    families = None if config.family is None else Families(config.family, corpus)
+    made = made_from(corpus.digest, judged, config.family)
+    state = _state_to_resume(out, config, made) if resume else None
     for split in ("train", "validation"):
         if len(corpus.split(split)) == 0:
             raise CorpusError(f"{config.corpus}: no melodies in its {split} split")
     contrast = Contrast(config.contrast, corpus)
     # Anew, so that the model's weights do not hinge on what else is learnt.
     torch.manual_seed(config.seed)
-    module = MelodyTraining(config, corpus, contrast, judged)
+    module = MelodyTraining(config, corpus, contrast, judged, families)
     if config.init is not None and state is None:
         _begin_from(config.init, module)
-    data = CorpusData(config, corpus, contrast, judged)
+    data = CorpusData(config, corpus, contrast, judged, families)
     stop = StopAfterStep(config.log_every)
     started = time.monotonic()
     with _quiet():
@@ -101,7 +103,7 @@ def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -
             for warning in (warning for entry in judged for warning in entry.warnings):
                 sys.stderr.write(f"{warning}\n")
             out.mkdir(parents=True, exist_ok=True)
-            (out / "config.yaml").write_text(yaml.safe_dump(config.to_dict(), sort_keys=False))
+            (out / "config.yaml").write_text(to_yaml(config.to_dict()))
         with stop.listening(trainer):
             if state is None:
                 module.set_threads(trainer.num_devices)
@@ -154,9 +156,10 @@ def _trainer(
         ),
         LearningRateMonitor("step"),
         Throughput(config.log_every),
-        PianoRolls(corpus),
         stop,
     ]
+    if config.trains_scores:
+        callbacks.append(PianoRolls(corpus))
     callbacks.append(
         TQDMProgressBar(refresh_rate=config.log_every) if progress else ProgressLines()
     )
@@ -263,16 +266,14 @@ def _release(
         output = model(batch)
         return Scores(output.score_B, output.embedding_BE)
 
-    whitening = fit_whitening(model, corpus, module.contrast, config.seed)
-    listeners, figures = learnt_listeners(config, module.judged, alone, whitening)
-    judged = {
-        entry.name: {
-            name.removeprefix(f"validation/{entry.name}_"): round(value, 4)
-            for name, value in measured.items()
-            if name.startswith(f"validation/{entry.name}_")
-        }
-        for entry in module.judged
-    }
+    spread = fit_whitening(model, corpus, module.contrast, config.seed)
+    if not config.trains_scores:
+        # Nobody said what a score should be, so all are 0, and not what they were at the start.
+        torch.nn.init.zeros_(model.head.value.weight)
+        torch.nn.init.zeros_(model.head.value.bias)
+    listeners, figures = learnt_listeners(config, module.judged, alone, spread)
+    judged = {entry.name: _figures_of(entry.name, measured) for entry in module.judged}
+    family = {} if config.family is None else _figures_of("family", measured)
     if "catchy_ece" in figures:
         # With offset and scale as they are released.
         judged["catchy"]["ece"] = round(figures["catchy_ece"], 4)
@@ -283,26 +284,30 @@ def _release(
         for name, value in measured.items()
         if name.startswith("validation_accuracy/")
     }
+    contrast = {}
+    if config.trains_scores:
+        contrast = {"mean": round(measured["validation/accuracy"], 4), "kinds": accuracies}
     checkpoint = Checkpoint(
         name=folder.name,
         model=model,
         tokenizer=corpus.tokenizer,
         config=config.to_dict(),
-        score_quantiles=_score_quantiles(model, corpus),
+        score_quantiles=(
+            _score_quantiles(model, corpus)
+            if config.trains_scores
+            else np.zeros(0, dtype=np.float32)
+        ),
         listeners=listeners,
         statistic_ranges=statistic_ranges(corpus),
-        whitening=whitening,
+        # Embeddings that were trained to be compared are compared as they are.
+        whitening=spread if config.family is None else None,
         metrics={
-            "validation": {
-                "mean": round(measured["validation/accuracy"], 4),
-                "kinds": accuracies,
-                **judged,
-            },
+            "validation": {**contrast, **judged, **({"family": family} if family else {})},
             "training": {
                 "seconds": seconds,
                 "threads": torch.get_num_threads(),
                 "torch": torch.__version__,
-                **made_from(corpus.digest, module.judged),
+                **made_from(corpus.digest, module.judged, config.family),
             },
         },
     )
@@ -316,8 +321,19 @@ def _release(
         used=min(config.validation_melodies, splits["validation"]),
         accuracies=accuracies,
         judged=judged,
+        family=family,
     )
     return save_checkpoint(folder, checkpoint, card)
+
+
+def _figures_of(objective: str, measured: Mapping[str, float]) -> dict[str, float]:
+    """What was measured of one objective, by name."""
+    prefix = f"validation/{objective}_"
+    return {
+        name.removeprefix(prefix): round(value, 4)
+        for name, value in measured.items()
+        if name.startswith(prefix)
+    }
 
 
 def _score_quantiles(model: MelodyModel, corpus: Corpus) -> NDArray[np.float32]:
