@@ -36,6 +36,7 @@ from benchmarks import (
     quality,
     reading,
     rendering,
+    retrieval,
     scaling,
     startup,
     training,
@@ -61,6 +62,7 @@ BENCHMARKS: dict[str, tuple[Callable[[Setting], Iterator[Row]], str]] = {
     "fine-tuning": (fine_tuning.run, "what is learnt of people's ratings; trains 25 networks"),
     "fourier": (fourier.run, "the DFT learned by butterflies, N = 8 to 1024; trains for an hour"),
     "rendering": (rendering.run, "melodies as audio, against real time"),
+    "retrieval": (retrieval.run, "search in a million melodies; all pairs, against rapidfuzz"),
     "melody-line": (melody_line.run, "note F1 of the melody found in chorales, quartets, piano"),
 }
 """By name: what measures it, and what it is."""
@@ -76,6 +78,7 @@ ASKED_FOR = (
     "fine-tuning",
     "fourier",
     "rendering",
+    "retrieval",
     "melody-line",
 )
 """Run only by name."""

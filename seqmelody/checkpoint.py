@@ -181,19 +181,46 @@ class Checkpoint:
 
 
 def default_checkpoint() -> Path:
-    """The checkpoint that ships with the package.
+    """Folder of the checkpoint that is used where none is named.
 
     Raises:
         CheckpointError: It is not there.
     """
+    found = _shipped(DEFAULT)
+    if found is None:
+        raise CheckpointError(
+            f"the checkpoint {DEFAULT!r} did not come with this installation; name one with "
+            "--checkpoint"
+        )
+    return found
+
+
+def find_checkpoint(name: str | os.PathLike[str]) -> Path:
+    """A checkpoint by its path, or by its name if it ships with the package.
+
+    Args:
+        name: What is tried as a path first.
+
+    Raises:
+        CheckpointError: There is neither.
+    """
+    path = Path(name)
+    if path.exists():
+        return path
+    shipped = _shipped(path.name) if path.name == str(name) else None
+    if shipped is None:
+        raise CheckpointError(f"{name}: no such checkpoint folder or .ckpt file")
+    return shipped
+
+
+def _shipped(name: str) -> Path | None:
+    """The folder of a checkpoint that ships with the package."""
     package = Path(__file__).parent
     # Inside an installed wheel, or beside the package in a source checkout.
     for root in (package / "checkpoints", package.parent / "checkpoints"):
-        if (root / DEFAULT / MODEL_FILE).is_file():
-            return root / DEFAULT
-    raise CheckpointError(
-        f"the checkpoint {DEFAULT!r} did not come with this installation; name one with --checkpoint"
-    )
+        if (root / name / MODEL_FILE).is_file():
+            return root / name
+    return None
 
 
 def save_checkpoint(folder: str | Path, checkpoint: Checkpoint, card: str) -> Path:

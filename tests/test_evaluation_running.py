@@ -15,7 +15,8 @@ from seqmelody.corpus import Corpus
 from seqmelody.errors import UsageError
 from seqmelody.evaluation import Suite, SuiteReport, run_suite, running
 from seqmelody.evaluation.corruption import corruption_task
-from seqmelody.evaluation.running import for_choosing
+from seqmelody.evaluation.page import page
+from seqmelody.evaluation.selection import for_choosing
 
 
 @pytest.fixture(scope="module")
@@ -277,3 +278,75 @@ def test_learning_from_ratings_tells_people_apart_by_half(folder, checkpoint_fol
     report = run_suite(Suite.read(path))
     assert report.complete
     assert [each.rows[0].result.stimuli for each in report.sections] == [48, 72]
+
+
+LIKENESS = [
+    {"task": "retrieval", "corpus": "songs", "label": "maker", "split": "all"},
+    {"task": "retrieval", "corpus": "songs", "label": "maker"},
+    {"task": "probe", "corpus": "songs", "label": "maker", "split": "all", "least": 20, "most": 20},
+]
+
+
+@pytest.fixture(scope="module")
+def likeness(folder, checkpoint_folder) -> SuiteReport:
+    pytest.importorskip("sklearn")
+    pytest.importorskip("rapidfuzz")
+    methods = [str(checkpoint_folder), "length", "histogram", "levenshtein-pitch"]
+    tasks = [*LIKENESS, {**LIKENESS[1], "methods": ["histogram"]}]
+    with pytest.MonkeyPatch.context() as patch:
+        digest = Corpus.open(folder / "corpus").digest
+        patch.setattr(
+            running, "families_learnt", lambda each: digest if each.name == "untrained" else None
+        )
+        return run_suite(
+            Suite.read(suite_of(folder, checkpoint_folder, methods=methods, tasks=tasks))
+        )
+
+
+def test_melodies_are_compared_by_whoever_can(likeness):
+    assert likeness.complete
+    assert [each.task for each in likeness.sections] == [*["retrieval"] * 2, "probe", "retrieval"]
+    for each in likeness.sections[:3]:
+        assert list(each.done) == ["untrained", "histogram", "levenshtein-pitch"]
+        assert each.cells()[1] == ["length", "has a score, nothing to compare melodies by"]
+    assert [row.method for row in likeness.sections[3].rows] == ["histogram"]
+    assert "120 melodies of 4 families" in likeness.sections[0].note
+    assert "80 melodies of 4 classes (A-Orig, B-Orig, GAN, RNN)" in likeness.sections[2].note
+    assert "balanced 0.250" in likeness.sections[2].note
+    found = likeness.sections[2].done["levenshtein-pitch"].figures()
+    assert np.isnan(found["accuracy, linear"].value)
+    assert 0 <= found["accuracy, 5-NN"].value <= 1
+    assert "not known" in likeness.table()
+
+
+def test_each_family_is_in_json_and_in_no_table(likeness):
+    written = json.loads(json.dumps(likeness.to_dict(), allow_nan=False))
+    told = written["sections"][0]["methods"]
+    families = told["histogram"]["detail"]["families"]
+    assert sorted(families) == ["A-Orig", "B-Orig", "GAN", "RNN"]
+    mean = np.average(
+        [each["MAP"] for each in families.values()],
+        weights=[each["queries"] for each in families.values()],
+    )
+    assert told["histogram"]["figures"]["MAP"]["value"] == pytest.approx(mean)
+    assert told["length"] == {
+        "error": "",
+        "lacks": "has a score, nothing to compare melodies by",
+    }
+    assert "A-Orig" not in likeness.sections[0].note + likeness.to_csv().partition("probe")[0]
+
+
+def test_who_learnt_the_families_competes_on_the_test_split_only(likeness):
+    assert [each.taught for each in likeness.sections] == [
+        ("untrained",),
+        (),
+        ("untrained",),
+        (),
+    ]
+    told = "Learnt which melodies of the training split of this corpus are of one family: untrained"
+    assert f"{told}; only the test split is a test of it." in likeness.sections[0].note
+    assert f"{told}." in likeness.sections[1].note
+    assert told not in likeness.sections[3].note
+    text = " ".join(page(likeness).split())
+    assert "untrained left out, having learnt from some of these" in text
+    assert text.count("<svg") == 4

@@ -6,13 +6,14 @@ import pytest
 import yaml
 
 from seqmelody.errors import UsageError
-from seqmelody.evaluation.suite import (
+from seqmelody.evaluation.suite import Suite, names_of
+from seqmelody.evaluation.tasks import (
     CorruptionConfig,
     DetectionConfig,
+    ProbeConfig,
+    RetrievalConfig,
     StabilityConfig,
-    Suite,
     SupervisedConfig,
-    names_of,
 )
 
 MINIMAL = {
@@ -48,12 +49,16 @@ def test_settings_become_those_of_their_task(read):
             {"task": "corruption", "corpus": "songs", "strengths": [0.5, 1], "split": "all"},
             {"task": "supervised", "ratings": "liked", "regression": "boosting", "stimuli": "dev"},
             {"task": "detection", "corpus": "songs", "column": "by", "people": ["*-Orig", "Bach"]},
+            {"task": "retrieval", "corpus": "songs", "label": "tune", "methods": ["length"]},
+            {"task": "probe", "corpus": "songs", "label": "region", "without": ["elsass"]},
         ],
     )
     assert suite.tasks == (
         CorruptionConfig("songs", split="all", strengths=(0.5, 1.0)),
         SupervisedConfig("liked", stimuli="dev", regression="boosting"),
         DetectionConfig("songs", "by", ("*-Orig", "Bach")),
+        RetrievalConfig("songs", "tune", methods=("length",)),
+        ProbeConfig("songs", "region", without=("elsass",)),
     )
 
 
@@ -131,6 +136,13 @@ def one(**settings):
             r"tasks\[0\] \(stability\): no key 'copies'; there are corpus, split",
         ),
         (one(task="stability", corpus="essen"), r"tasks\[0\]: corpus: no 'essen'; there are songs"),
+        (one(task="retrieval", corpus="songs"), r"\(retrieval\): key 'label' is missing"),
+        (
+            one(task="probe", corpus="songs", label="by", methods=["ngram"]),
+            r"tasks\[0\]: methods: no 'ngram'; there are length",
+        ),
+        (one(task="probe", corpus="songs", label="by", least=4), "least must be at least 5, not 4"),
+        (one(task="probe", corpus="songs", label="by", most=0), "most must be at least 5, not 0"),
         (one(task="ratings", ratings="liked"), "ratings: no 'liked'; there are none"),
         (one(task="stability", corpus="songs", split="some"), "split is one of train, .*'some'"),
         (one(task="corruption", corpus="songs", copies="many"), '"copies".*int'),
@@ -178,4 +190,6 @@ def test_the_suites_that_ship_can_be_read():
         "DetectionConfig",
         "StabilityConfig",
         "CostConfig",
+        "RetrievalConfig",
+        "ProbeConfig",
     }

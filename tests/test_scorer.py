@@ -25,7 +25,7 @@ from seqmelody.corpus import Corpus, prepare
 from seqmelody.errors import CheckpointError, CorpusError, InputError, UsageError
 from seqmelody.melody import Melody
 from seqmelody.midi import MelodyLine, iter_sources, to_midi
-from seqmelody.scorer import MAX_NOTES, Scorer, pipeline
+from seqmelody.scorer import MAX_NOTES, CorpusRows, Scorer, pipeline
 from seqmelody.tokens import Tokenizer
 from seqmelody.whitening import Whitening
 
@@ -355,17 +355,35 @@ def test_similarity_sees_embeddings_from_their_middle(scorer):
     freude, greensleeves = TUNES["freude"], TUNES["greensleeves"]
     assert seen.similarity(freude, freude) == pytest.approx(1.0, abs=1e-5)
     assert seen.similarity(freude, greensleeves) < 0.5 < scorer.similarity(freude, greensleeves)
+    # Those that are given out are the same that are compared.
+    items = [*TUNES.values(), b"no MIDI"]
+    given = [vector for _, vector in seen.iter_embeddings(items)]
+    assert given.pop() is None
+    assert np.allclose(given, whitening(vectors.astype(np.float32)), atol=1e-5)
+    assert np.allclose(seen.embed(items[:-1]), given, atol=1e-5)
+    notes = [found.embedding for _, found in seen.iter_note_embeddings(items[:-1])]
+    assert np.allclose(notes, given, atol=1e-5)
+    # What ratings follow from stays as it was.
+    raw = np.concatenate([chunk.embedding_NE for chunk in seen.chunks(items[:-1])])
+    assert np.allclose(raw, vectors, atol=1e-5)
 
 
-def test_embeddings_are_unit_vectors_and_similarity_their_product(scorer):
+@pytest.mark.parametrize("whitened", [False, True])
+def test_embeddings_are_unit_vectors_and_similarity_their_product(scorer, whitened):
+    if whitened:
+        random = np.random.default_rng(0)
+        size = scorer.embedding_size
+        whitening = Whitening(
+            random.normal(size=size).astype(np.float32) / 8,
+            random.normal(size=(size, size)).astype(np.float32),
+        )
+        scorer = Scorer(dataclasses.replace(scorer.checkpoint, whitening=whitening), threads=1)
     vectors = scorer.embed(list(TUNES.values()))
     assert vectors.dtype == np.float32
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
     a, b = TUNES["freude"], TUNES["greensleeves"]
     assert scorer.similarity(a, a) == pytest.approx(1.0, abs=1e-5)
     index = list(TUNES).index
-    if scorer.checkpoint.whitening is not None:
-        vectors = scorer.checkpoint.whitening(vectors)
     product = vectors[index("freude")] @ vectors[index("greensleeves")]
     assert scorer.similarity(a, b) == pytest.approx(float(product), abs=1e-5)
     assert scorer.similarity(a, b) == scorer.similarity(b, a)
@@ -401,6 +419,17 @@ def test_a_corpus_gives_one_result_a_row(scorer, tune_corpus, tune_folder):
     by_path = {row.path: row.score for row in files}
     assert [row.score for row in rows] == pytest.approx(
         [by_path[row.path] for row in rows], abs=1e-5
+    )
+
+
+def test_rows_of_a_corpus_give_what_the_corpus_gives(scorer, tune_corpus):
+    paths = [f"row {row}" for row in range(1, 4)]
+    rows = CorpusRows(tune_corpus, 1, 4, paths)
+    found, whole = scorer.score(rows), scorer.score(tune_corpus)
+    assert [score.path for score in found] == paths
+    assert [score.notes for score in found] == [score.notes for score in whole[1:4]]
+    assert [score.score for score in found] == pytest.approx(
+        [score.score for score in whole[1:4]], abs=1e-5
     )
 
 

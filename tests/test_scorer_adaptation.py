@@ -211,3 +211,8 @@ def test_tastes_are_looked_for_in_whitened_directions(checkpoint_folder, rated, 
     known = load_checkpoint(done.folder).listeners
     np.testing.assert_allclose(known.rating.directions, axes.T, rtol=1e-5)
     assert known.listeners["me"].taste.shape == (size,)
+    # And in the model's own embeddings, of which the middle is that without a whitening.
+    plain = load_checkpoint(adapt(checkpoint_folder, rated(), tmp_path / "p", listener="me").folder)
+    np.testing.assert_allclose(
+        known.rating.embedding_mean, plain.listeners.rating.embedding_mean, atol=1e-5
+    )

@@ -1,7 +1,8 @@
 """Methods that a user would otherwise pick, to compare a checkpoint with.
 
 A baseline scores melodies as a checkpoint does, ``scores(melodies)``, higher for more melodic, or
-gives each a row of features for tasks with labels, ``vectors(melodies)``, or both.
+gives each a row of features for tasks with labels, ``vectors(melodies)``, or says how alike
+melodies are, ``similarities(melodies, rows)``; or several of these.
 Melodies have at least one note.
 """
 
@@ -9,14 +10,26 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from seqmelody.baselines.alignment import LEVENSHTEIN, Levenshtein
 from seqmelody.baselines.counts import Density, Length, PitchClasses
+from seqmelody.baselines.histograms import Histogram, Intervals
 from seqmelody.baselines.melody_features import MelodyFeatures
 from seqmelody.baselines.ngram import NGram
 from seqmelody.baselines.statistics import NoteStatistics
 from seqmelody.corpus import Corpus
 from seqmelody.errors import UsageError
 
-Baseline: TypeAlias = Length | Density | PitchClasses | NGram | NoteStatistics | MelodyFeatures
+Baseline: TypeAlias = (
+    Length
+    | Density
+    | PitchClasses
+    | NGram
+    | NoteStatistics
+    | MelodyFeatures
+    | Histogram
+    | Intervals
+    | Levenshtein
+)
 
 BASELINES = {
     "length": "the number of notes",
@@ -26,8 +39,14 @@ BASELINES = {
     "note-statistics": "some 25 hand-made features, for tasks with labels",
     "melody-features": "features of FANTASTIC, SIMILE, jSymbolic and the MIDI Toolbox, for tasks "
     "with labels",
+    "histogram": "how long each pitch above the last note sounds, to compare melodies by",
+    "intervals": "how often each interval occurs, to compare melodies by",
+    "levenshtein-pitch": "edit distance of pitches above the last note",
+    "levenshtein-interval": "edit distance of intervals",
+    "levenshtein-transposed": "edit distance of pitches in the key in which two melodies agree best",
+    "levenshtein-sampled": "the same with long notes written twice",
 }
-"""What each baseline scores by, or what its vectors are."""
+"""What each baseline scores by, what its vectors are, or how it compares melodies."""
 
 
 def make(name: str, corpus: Corpus) -> Baseline:
@@ -53,6 +72,12 @@ def make(name: str, corpus: Corpus) -> Baseline:
         return NoteStatistics()
     if name == "melody-features":
         return MelodyFeatures()
+    if name == "histogram":
+        return Histogram()
+    if name == "intervals":
+        return Intervals()
+    if name in LEVENSHTEIN:
+        return Levenshtein(name)
     raise UsageError(f"no baseline is called {name!r}; there are {', '.join(BASELINES)}")
 
 

@@ -35,6 +35,9 @@ COMMANDS = {
     "rank": "seqmelody.cli.rank",
     "adapt": "seqmelody.cli.adapt",
     "embed": "seqmelody.cli.embed",
+    "index": "seqmelody.cli.index",
+    "search": "seqmelody.cli.search",
+    "map": "seqmelody.cli.map",
     "render": "seqmelody.cli.render",
     "fourier": "seqmelody.cli.fourier",
 }
@@ -131,7 +134,8 @@ class _TopParser(argparse.ArgumentParser):
         modules: dict[str, ModuleType] = {
             name: importlib.import_module(path) for name, path in COMMANDS.items()
         }
-        width = max(map(len, modules))
+        # Not by 'map': that is the name of a command's module here.
+        width = max(len(name) for name in modules)
         lines = [f"  {name:<{width}}  {module.HELP}" for name, module in modules.items()]
         self.epilog = "\n".join(
             ["commands:", *lines, "", "seqmelody COMMAND --help explains a command."]

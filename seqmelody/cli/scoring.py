@@ -35,12 +35,24 @@ _NARROWEST = 24
 """Characters that the remarks of a table have at least: narrower ones would be unreadable."""
 
 
-def add_scorer_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares ``--checkpoint``, ``--line``, ``--device`` and ``--threads``."""
+VARIANTS = "variants"
+"""The checkpoint that was trained to tell how alike melodies are."""
+SHIPPED = ("melodic", "rated", VARIANTS)
+"""Checkpoints that come with the package."""
+
+
+def add_scorer_arguments(parser: argparse.ArgumentParser, default: str = "melodic") -> None:
+    """Declares ``--checkpoint``, ``--line``, ``--device`` and ``--threads``.
+
+    Args:
+        parser: Of the command.
+        default: What the command uses unless told otherwise, as its help says it.
+    """
     parser.add_argument(
         "--checkpoint",
         metavar="C",
-        help="checkpoint folder or .ckpt file (default: the one that ships with seqmelody)",
+        help="checkpoint folder or .ckpt file, or one that comes with seqmelody, by name: "
+        f"{', '.join(SHIPPED)} (default: {default})",
     )
     parser.add_argument(
         "--line",
@@ -79,10 +91,14 @@ def add_listener_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_scorer(args: argparse.Namespace) -> Scorer:
+def load_scorer(args: argparse.Namespace, default: str | None = None) -> Scorer:
     """The scorer that the options ask for.
 
     What is wrong with them is told before torch is imported, which takes seconds.
+
+    Args:
+        args: The command's.
+        default: Name of the checkpoint where none is given; by default that of ``Scorer.load``.
 
     Raises:
         UsageError: An option has no such value.
@@ -93,13 +109,14 @@ def load_scorer(args: argparse.Namespace) -> Scorer:
     line = MelodyLine.parse(args.line)
     if args.threads is not None and args.threads < 1:
         raise UsageError(f"threads must be at least 1, not {args.threads}")
-    if args.checkpoint is not None and not Path(args.checkpoint).exists():
-        raise CheckpointError(f"{args.checkpoint}: no such checkpoint folder or .ckpt file")
+    named = default if args.checkpoint is None else args.checkpoint
+    if named is not None and named not in SHIPPED and not Path(named).exists():
+        raise CheckpointError(f"{named}: no such checkpoint folder or .ckpt file")
 
     from seqmelody.scorer import Scorer
 
     return Scorer.load(
-        args.checkpoint,
+        named,
         device=args.device,
         threads=args.threads,
         line=line,

@@ -6,7 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seqmelody.evaluation.methods import CheckpointMethod, Method, VectorMethod, method
+    from seqmelody.evaluation.methods import CheckpointMethod, method
+    from seqmelody.evaluation.protocols import Method, SimilarityMethod, VectorMethod
     from seqmelody.evaluation.report import Report, evaluate, evaluate_against
     from seqmelody.evaluation.results import SuiteReport
     from seqmelody.evaluation.running import run_suite
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
 # Imported on first use: a wrong suite is told of before torch is imported.
 _HOME = {
     "CheckpointMethod": "seqmelody.evaluation.methods",
-    "Method": "seqmelody.evaluation.methods",
+    "Method": "seqmelody.evaluation.protocols",
     "Report": "seqmelody.evaluation.report",
+    "SimilarityMethod": "seqmelody.evaluation.protocols",
     "Suite": "seqmelody.evaluation.suite",
     "SuiteReport": "seqmelody.evaluation.results",
-    "VectorMethod": "seqmelody.evaluation.methods",
+    "VectorMethod": "seqmelody.evaluation.protocols",
     "evaluate": "seqmelody.evaluation.report",
     "evaluate_against": "seqmelody.evaluation.report",
     "method": "seqmelody.evaluation.methods",
@@ -30,6 +32,7 @@ __all__ = [
     "CheckpointMethod",
     "Method",
     "Report",
+    "SimilarityMethod",
     "Suite",
     "SuiteReport",
     "VectorMethod",

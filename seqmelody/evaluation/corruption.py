@@ -16,7 +16,7 @@ from seqmelody.corpus import Corpus
 from seqmelody.corruption import Corruptor, changed
 from seqmelody.errors import CorpusError
 from seqmelody.evaluation.intervals import Estimate, bootstrap, bootstrap_mean
-from seqmelody.evaluation.methods import Method
+from seqmelody.evaluation.protocols import Method
 from seqmelody.evaluation.streams import of_batch
 
 CALIBRATION_BINS = 10

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from seqmelody.corpus import Corpus
 from seqmelody.evaluation.intervals import Estimate
-from seqmelody.evaluation.methods import CheckpointMethod, Method
+from seqmelody.evaluation.methods import CheckpointMethod
+from seqmelody.evaluation.protocols import Method
 
 MELODIES = 500
 ROUNDS = 3

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from seqmelody.corpus import Corpus
 from seqmelody.errors import CorpusError
 from seqmelody.evaluation.intervals import Estimate, area_under_roc_statistic, bootstrap
-from seqmelody.evaluation.methods import Method
+from seqmelody.evaluation.protocols import Method
 
 
 @dataclass(frozen=True, eq=False)

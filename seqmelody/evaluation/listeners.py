@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from seqmelody.corpus import Corpus
 from seqmelody.errors import CorpusError
 from seqmelody.evaluation.intervals import Estimate, bootstrap_mean
-from seqmelody.evaluation.methods import VectorMethod
+from seqmelody.evaluation.protocols import VectorMethod
 from seqmelody.listeners import Listener, RatingModel
 from seqmelody.note_statistics import STATISTICS, note_statistics
 from seqmelody.objectives.metrics import rank_correlation

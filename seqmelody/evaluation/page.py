@@ -95,6 +95,25 @@ _ASKED = {
         "rank correlation with the scores before the change",
         ("durations halved", "first half"),
     ),
+    "retrieval": _Asked(
+        "Finding variants",
+        "Does a melody find the others of its family?",
+        "All other melodies are put in the order of how alike they are to the one that asks. Average "
+        "precision is the mean, over the others of its family, of the share of the family among all "
+        "down to there; its mean over those that ask is MAP. P@1: how often the very first is of the "
+        "family. Recall@10: the share of the family among the first ten. 1 is best.",
+        "mean over the melodies that ask",
+        ("MAP", "P@1"),
+    ),
+    "probe": _Asked(
+        "Labels told",
+        "Can a label be told from what a method measures?",
+        "By a logistic regression on the method's vectors (linear), and by the commonest label of the "
+        "five melodies most alike (5-NN), learnt from other melodies: five folds. Accuracy is the share "
+        "of melodies told rightly, balanced accuracy the mean of that over the classes.",
+        "share told rightly",
+        ("balanced accuracy, linear", "balanced accuracy, 5-NN"),
+    ),
     "cost": _Asked(
         "Cost",
         "What does a score cost?",
@@ -106,7 +125,9 @@ _ASKED = {
         bounds="the least and the most of the rounds",
     ),
 }
-_NOT_DRAWN = re.compile("calibration error|parameters|.*, (seed|training) [0-9]+")
+_NOT_DRAWN = re.compile(
+    "calibration error|parameters|share of .* told, .*|.*, (seed|training) [0-9]+"
+)
 
 
 def page(report: SuiteReport, *, made: str = "", command: str = "") -> str:

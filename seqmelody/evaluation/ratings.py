@@ -15,7 +15,7 @@ from seqmelody.evaluation.intervals import (
     bootstrap,
     rank_correlation_statistic,
 )
-from seqmelody.evaluation.methods import Method
+from seqmelody.evaluation.protocols import Method
 from seqmelody.judgements import Ratings
 
 FEWEST_STIMULI = 5

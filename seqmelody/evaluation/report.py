@@ -15,15 +15,9 @@ from seqmelody.config import HELD_OUT_KINDS, TRAINED_KINDS
 from seqmelody.corpus import Corpus
 from seqmelody.errors import CorpusError
 from seqmelody.evaluation.corruption import CorruptionResult, corruption_task
-from seqmelody.evaluation.methods import (
-    CheckpointMethod,
-    Method,
-    Remembered,
-    check_tokenizer,
-    kinds_trained_on,
-    method,
-    trained_on,
-)
+from seqmelody.evaluation.methods import CheckpointMethod, Remembered, method
+from seqmelody.evaluation.protocols import Method
+from seqmelody.evaluation.provenance import check_tokenizer, kinds_trained_on, trained_on
 from seqmelody.evaluation.results import known, reason, shown
 from seqmelody.evaluation.suite import names_of
 from seqmelody.evaluation.transposition import TranspositionResult, transposition_task

@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from tabulate import tabulate
 
@@ -28,6 +28,15 @@ class Result(Protocol):
         ...
 
 
+@runtime_checkable
+class Detail(Protocol):
+    """What is too much for tables."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Row:
     """A method on a task.
@@ -36,12 +45,14 @@ class Row:
         method: Its name.
         result: What was found; None if the method failed, or has nothing that the task measures.
         error: Why it failed; empty if it did not.
-        detail: What only plots are drawn from.
+        lacks: What a method that did not fail lacks to be measured.
+        detail: What only plots are drawn from, or only JSON holds (a ``Detail``).
     """
 
     method: str
     result: Result | None = None
     error: str = ""
+    lacks: str = ""
     detail: Any = None
 
 
@@ -55,7 +66,8 @@ class Section:
         note: What to know of it.
         rows: One a method, in the order of the suite.
         settings: The suite's settings of the task.
-        taught: Methods that may have learnt from the very judgements that they are asked about.
+        taught: Methods that may have learnt from the very judgements or families that they are asked
+            about.
     """
 
     task: str
@@ -80,8 +92,7 @@ class Section:
         lines = []
         for row in self.rows:
             if row.result is None:
-                why = f"failed: {row.error}" if row.error else "has vectors, no score"
-                lines.append([row.method, why])
+                lines.append([row.method, f"failed: {row.error}" if row.error else row.lacks])
             else:
                 figures = row.result.figures()
                 lines.append([row.method, *(shown(figures[name]) for name in self.headlines)])
@@ -143,7 +154,10 @@ class SuiteReport:
                     "note": section.note,
                     "settings": section.settings,
                     "methods": {
-                        row.method: {"error": row.error}
+                        row.method: {
+                            "error": row.error,
+                            **({"lacks": row.lacks} if row.lacks else {}),
+                        }
                         if row.result is None
                         else {
                             "figures": {
@@ -153,7 +167,12 @@ class SuiteReport:
                                     "high": known(found.high),
                                 }
                                 for name, found in row.result.figures().items()
-                            }
+                            },
+                            **(
+                                {"detail": row.detail.to_dict()}
+                                if isinstance(row.detail, Detail)
+                                else {}
+                            ),
                         }
                         for row in section.rows
                     },

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from seqmelody.corpus import Corpus
 from seqmelody.evaluation.intervals import Estimate, bootstrap, rank_correlation_statistic
-from seqmelody.evaluation.methods import Method
+from seqmelody.evaluation.protocols import Method
 from seqmelody.evaluation.streams import (
     beginnings,
     can_be_faster,

@@ -1,7 +1,7 @@
 """``Suite``: which methods are measured on which tasks, as a YAML file says.
 
-``configs/evaluation.yaml`` and ``configs/evaluation-ablation.yaml`` are examples with all that there
-is. Nothing here imports torch, so that mistakes are answered at once.
+``configs/evaluation.yaml``, ``configs/evaluation-ablation.yaml`` and
+``configs/evaluation-embeddings.yaml`` are examples with all that there is. Nothing here imports torch, so that mistakes are answered at once.
 """
 
 from __future__ import annotations
@@ -17,133 +17,16 @@ from jsonargparse import ArgumentParser
 
 from seqmelody.config import HELD_OUT_KINDS, TRAINED_KINDS, checkpoint_name
 from seqmelody.errors import UsageError
-
-ALL = "all"
-DEVELOPMENT = "dev"
-TEST = "test"
-REGRESSIONS = ("ridge", "boosting")
-
-
-@dataclass(frozen=True)
-class RatingsConfig:
-    """A file of ratings."""
-
-    path: str
-    """CSV file; see ``seqmelody.judgements.Ratings``."""
-    corpus: str
-    """Name of the corpus that holds the melodies."""
-    column: str = "score"
-    """Which column holds the ratings."""
-    system: str | None = None
-    """Column of the corpus that says who made a melody: correlations are taken within each as well."""
-    number: str | None = None
-    """Column of the corpus that numbers the stimuli. Those whose number divided by 5 leaves 0 or 1
-    are for choosing (dev), the others for reporting (test)."""
-
-
-@dataclass(frozen=True)
-class CorruptionConfig:
-    """A melody against spoiled copies of itself."""
-
-    corpus: str
-    """Name of a corpus."""
-    split: str = TEST
-    """train, validation, test, or all."""
-    where: dict[str, str] = field(default_factory=dict)
-    """Only melodies of which a column fits a pattern, such as ``path: data/essen/*``."""
-    copies: int = 3
-    """Spoiled copies of each kind, for each melody."""
-    kinds: tuple[str, ...] = (*TRAINED_KINDS, *HELD_OUT_KINDS)
-    """Kinds of spoiling; one of those that training may use at least."""
-    strengths: tuple[float, ...] = (1.0,)
-    """How strongly to spoil, above 0 and up to 1: a table for each."""
-    seed: int = 0
-    """Of the spoiling."""
-
-
-@dataclass(frozen=True)
-class RatingsTaskConfig:
-    """Scores against what people said."""
-
-    ratings: str
-    """Name of the ratings."""
-    stimuli: str = ALL
-    """dev, test, or all."""
-
-
-@dataclass(frozen=True)
-class SupervisedConfig:
-    """Ratings learnt from vectors."""
-
-    ratings: str
-    """Name of the ratings."""
-    stimuli: str = ALL
-    """What the figures are about: dev (and nothing else is learnt from), test, or all."""
-    regression: str = "ridge"
-    """ridge, or boosting (of decision trees)."""
-    seeds: int = 3
-    """How many times to draw the folds."""
-
-
-@dataclass(frozen=True)
-class DetectionConfig:
-    """Melodies by people against melodies by machines."""
-
-    corpus: str
-    """Name of a corpus."""
-    column: str
-    """Column of the corpus that says who made a melody."""
-    people: tuple[str, ...]
-    """Those who are people; patterns such as ``*-Orig`` count."""
-    split: str = ALL
-    """train, validation, test, or all."""
-
-
-@dataclass(frozen=True)
-class StabilityConfig:
-    """Scores before and after changes of key, tempo and length."""
-
-    corpus: str
-    """Name of a corpus."""
-    split: str = TEST
-    """train, validation, test, or all."""
-    where: dict[str, str] = field(default_factory=dict)
-    """Only melodies of which a column fits a pattern, such as ``path: data/essen/*``."""
-
-
-@dataclass(frozen=True)
-class CostConfig:
-    """What a score costs."""
-
-    corpus: str
-    """Name of a corpus."""
-    split: str = TEST
-    """train, validation, test, or all."""
-    where: dict[str, str] = field(default_factory=dict)
-    """Only melodies of which a column fits a pattern, such as ``path: data/essen/*``."""
-
-
-TaskConfig = (
-    CorruptionConfig
-    | RatingsTaskConfig
-    | SupervisedConfig
-    | DetectionConfig
-    | StabilityConfig
-    | CostConfig
+from seqmelody.evaluation.tasks import (
+    ALL,
+    CHOICES,
+    FOLDS,
+    TASKS,
+    RatingsConfig,
+    RatingsTaskConfig,
+    SupervisedConfig,
+    TaskConfig,
 )
-TASKS: dict[str, type[TaskConfig]] = {
-    "corruption": CorruptionConfig,
-    "ratings": RatingsTaskConfig,
-    "supervised": SupervisedConfig,
-    "detection": DetectionConfig,
-    "stability": StabilityConfig,
-    "cost": CostConfig,
-}
-_CHOICES = {
-    "split": ("train", "validation", TEST, ALL),
-    "stimuli": (DEVELOPMENT, TEST, ALL),
-    "regression": REGRESSIONS,
-}
 
 
 @dataclass(frozen=True)
@@ -227,6 +110,8 @@ class Suite:
                 used.append((f"tasks[{place}]: ratings", task.ratings, self.ratings))
             else:
                 used.append((f"tasks[{place}]: corpus", task.corpus, self.corpora))
+            chosen = getattr(task, "methods", ())
+            used += [(f"tasks[{place}]: methods", name, self.methods) for name in chosen]
         for where, name, known in used:
             if name not in known:
                 raise UsageError(f"{where}: no {name!r}; there are {', '.join(known) or 'none'}")
@@ -299,16 +184,16 @@ def _build(config: type[_Config], values: Any, where: str) -> _Config:
         settings = parser.parse_object(values).as_dict()
     except argparse.ArgumentError as error:
         raise UsageError(f"{where}: {' '.join(str(error).split())}") from error
-    for key, choices in _CHOICES.items():
+    for key, choices in CHOICES.items():
         if settings.get(key, choices[0]) not in choices:
             raise UsageError(
                 f"{where}: {key} is one of {', '.join(choices)}, not {settings[key]!r}"
             )
     if not _texts([*settings.get("where", {}).values()]):
         raise UsageError(f"{where}: where is a pattern for each column")
-    for key in ("copies", "seeds"):
-        if settings.get(key, 1) < 1:
-            raise UsageError(f"{where}: {key} must be at least 1, not {settings[key]}")
+    for key, least in (("copies", 1), ("seeds", 1), ("least", FOLDS), ("most", FOLDS)):
+        if settings.get(key, least) < least:
+            raise UsageError(f"{where}: {key} must be at least {least}, not {settings[key]}")
     for kind in settings.get("kinds", ()):
         if kind not in (*TRAINED_KINDS, *HELD_OUT_KINDS):
             raise UsageError(

@@ -17,14 +17,13 @@ from tqdm import tqdm
 from seqmelody.corpus import Corpus
 from seqmelody.errors import CorpusError, SeqmelodyError
 from seqmelody.evaluation.intervals import Estimate
-from seqmelody.evaluation.methods import Method, Remembered, VectorMethod
+from seqmelody.evaluation.methods import Remembered
+from seqmelody.evaluation.protocols import Method, VectorMethod
 from seqmelody.evaluation.ratings import Stimuli, follow
-from seqmelody.evaluation.suite import REGRESSIONS
+from seqmelody.evaluation.tasks import FOLDS, REGRESSIONS
 
 if TYPE_CHECKING:
     from sklearn.model_selection import GridSearchCV
-
-FOLDS = 5
 
 
 @dataclass(frozen=True)

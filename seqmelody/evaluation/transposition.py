@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqmelody.corpus import Corpus
-from seqmelody.evaluation.methods import Method
+from seqmelody.evaluation.protocols import Method
 from seqmelody.evaluation.streams import room_for, select, transposed
 from seqmelody.objectives.metrics import rank_correlation
 

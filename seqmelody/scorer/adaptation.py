@@ -192,13 +192,13 @@ def _scored(
             there.append(number)
     score = np.full(len(unique), np.nan)
     embedding = np.full((len(unique), scorer.embedding_size), np.nan)
-    results = scorer.iter_embeddings([paths[number] for number in there])
-    for number, (found, vector) in zip(there, results, strict=True):
-        if vector is None:
-            assert found.error is not None
-            failures.append(found.error)
-        else:
-            score[number], embedding[number] = found.score, vector
+    # A taste lies in the model's own embeddings, not in those made comparable.
+    done = 0
+    for chunk in scorer.chunks([paths[number] for number in there]):
+        here = there[done : done + len(chunk.read)]
+        score[here], embedding[here] = chunk.score_N, chunk.embedding_NE
+        failures.extend(error for error in chunk.read.errors if error is not None)
+        done += len(here)
     rows = [place[name] for name in names]
     return score[rows], embedding[rows], tuple(failures)
 

@@ -36,17 +36,36 @@ if TYPE_CHECKING:
 
     from seqmelody.corpus import Corpus
 
+
+@dataclass(frozen=True, eq=False)
+class CorpusRows:
+    """Rows of a corpus that follow one another.
+
+    Attributes:
+        corpus: Where they are.
+        start: The first of them.
+        stop: The one after the last.
+        paths: What to call them; whoever reads a corpus a stretch at a time has the names at hand,
+            which would else be looked for from the corpus's beginning on.
+    """
+
+    corpus: Corpus
+    start: int
+    stop: int
+    paths: Iterable[str]
+
+
 Item: TypeAlias = Union[
-    str, "os.PathLike[str]", bytes, BinaryIO, "MidiFile", MidiSource, Melody, "Corpus"
+    str, "os.PathLike[str]", bytes, BinaryIO, "MidiFile", MidiSource, Melody, "Corpus", CorpusRows
 ]
 """A path, folder or archive (walked: each MIDI file in it counts), the bytes of a MIDI file, an
-open binary file, a ``miditoolkit.MidiFile``, a ``MidiSource``, a ``Melody``, or a ``Corpus`` (each
-row counts)."""
+open binary file, a ``miditoolkit.MidiFile``, a ``MidiSource``, a ``Melody``, or a ``Corpus`` or rows
+of it (each row counts)."""
 Items: TypeAlias = Item | Iterable[Item]
 """Many items, or one in place of a list of one."""
 
-_CHUNK_NOTES = 262_144
-"""A chunk that has as many notes takes no more melodies."""
+CHUNK_NOTES = 262_144
+"""A chunk that has as many notes takes no more melodies, unless the reader is told otherwise."""
 _DRAWN_BYTES = 1 << 25
 """Items that carry their data are drawn no further ahead than this."""
 _CORPUS_ROWS = 1024
@@ -64,14 +83,21 @@ class ItemReader:
         tokenizer: Encodes the melodies.
         line: Which line of a MIDI file is the melody.
         familiarity: Knows which melodies deserve a warning for being unlike the model's own.
+        chunk_notes: A chunk that has as many notes takes no more melodies.
     """
 
     def __init__(
-        self, items: Items, tokenizer: Tokenizer, line: MelodyLine, familiarity: Familiarity
+        self,
+        items: Items,
+        tokenizer: Tokenizer,
+        line: MelodyLine,
+        familiarity: Familiarity,
+        chunk_notes: int = CHUNK_NOTES,
     ) -> None:
         self._tokenizer = tokenizer
         self._line = line
         self._familiarity = familiarity
+        self._chunk_notes = chunk_notes
         self._items = iter(enumerate(_as_items(items)))
         self._drawn: deque[tuple[int, Any]] = deque()
         self._parts: Iterator[ReadChunk] | None = None
@@ -103,7 +129,7 @@ class ItemReader:
         """
         parts: list[ReadChunk] = []
         rows = notes = 0
-        while rows < melodies and notes < _CHUNK_NOTES:
+        while rows < melodies and notes < self._chunk_notes:
             if self._parts is None:
                 if not self._drawn:
                     break
@@ -127,9 +153,12 @@ class ItemReader:
                 yield from self._read_sources()
             elif isinstance(item, Melody):
                 yield self._read_melodies()
+            elif isinstance(item, CorpusRows):
+                self._drawn.popleft()
+                yield from self._read_rows(item)
             elif _is_corpus(item):
                 self._drawn.popleft()
-                yield from self._read_corpus(item)
+                yield from self._read_rows(CorpusRows(item, 0, len(item), item.iter_column("path")))
             else:
                 self._drawn.popleft()
                 yield self._read_object(item, f"<{type(item).__name__} {place}>")
@@ -190,7 +219,7 @@ class ItemReader:
         paths: list[str] = []
         melodies: list[Melody] = []
         notes = 0
-        while self._drawn and notes < _CHUNK_NOTES:
+        while self._drawn and notes < self._chunk_notes:
             place, item = self._drawn[0]
             if not isinstance(item, Melody):
                 break
@@ -202,19 +231,20 @@ class ItemReader:
         tokens = self._tokenizer.encode_all(joined)
         return ReadChunk.checked(paths, tokens, self._tokenizer, melodies=joined)
 
-    def _read_corpus(self, corpus: Corpus) -> Iterator[ReadChunk]:
+    def _read_rows(self, rows: CorpusRows) -> Iterator[ReadChunk]:
+        corpus = rows.corpus
         if corpus.tokenizer.fingerprint != self._tokenizer.fingerprint:
             raise CorpusError(
                 f"{corpus.folder}: written with tokenizer {corpus.tokenizer.fingerprint}, the "
                 f"checkpoint reads {self._tokenizer.fingerprint}; prepare the corpus again"
             )
         pitch, duration, rest, offsets = corpus.streams()
-        paths = corpus.iter_column("path")
-        start = 0
-        while start < len(corpus):
+        paths = iter(rows.paths)
+        start = rows.start
+        while start < rows.stop:
             # As many rows as have some number of notes, but one at least.
-            enough = int(np.searchsorted(offsets, offsets[start] + _CHUNK_NOTES))
-            stop = min(max(enough, start + 1), start + _CORPUS_ROWS, len(corpus))
+            enough = int(np.searchsorted(offsets, offsets[start] + self._chunk_notes))
+            stop = min(max(enough, start + 1), start + _CORPUS_ROWS, rows.stop)
             here = slice(int(offsets[start]), int(offsets[stop]))
             none = np.zeros(stop - start, dtype=np.int64)
             tokens = TokenBatch(

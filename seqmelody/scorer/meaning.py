@@ -49,9 +49,23 @@ class Meaning:
         """Whether the checkpoint has learnt yes-or-no answers."""
         return self._catchy is not None
 
+    def require_scores(self) -> None:
+        """Checks that there is something to say.
+
+        Raises:
+            UsageError: The checkpoint was never told what a score should be.
+        """
+        if not self._checkpoint.gives_scores:
+            raise UsageError(
+                f"checkpoint {self._checkpoint.name!r} was trained to tell how alike melodies are, "
+                "and gives no scores; use another one for them, such as melodic"
+            )
+
     def scores(self, chunk: ScoredChunk) -> list[Score]:
-        """What to say of the melodies of a chunk, one by one."""
+        """What to say of the melodies of a chunk, one by one; NaN where there are no scores."""
         read, score_N = chunk.read, chunk.score_N
+        if not self._checkpoint.gives_scores:
+            score_N = np.full_like(score_N, np.nan)
         nothing: list[Any] = [None] * len(read)
         percentile_N = self._checkpoint.percentile(score_N)
         rating_N = None if self._rated is None else self._rated(score_N, chunk.embedding_NE)

@@ -4,7 +4,7 @@ A chunk's melodies are sorted by length, batched by a budget of notes, and put b
 batches of a chunk and the reading of the next one are jobs for a few threads, in such an order that
 none of them ever waits for the next chunk. Which melodies share a batch does not change a result.
 
-Shapes: B melodies in a batch, N rows in a chunk, E embedding size.
+Shapes: B melodies in a batch, L notes of the longest, N rows in a chunk, E embedding size.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -29,10 +29,26 @@ less of its batches is padding. Each is twice as large as the one before."""
 NOTES_PER_BATCH = 4096
 
 Result = TypeVar("Result")
-Outputs: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
-Forward = Callable[[Batch], Outputs]
-"""The model: scores ``(B,)``, embeddings ``(B, E)``, and standard deviations of the scores ``(B,)``,
-NaN where they are not known, of a batch."""
+
+
+class Outputs(NamedTuple):
+    """What the model says of a batch.
+
+    Attributes:
+        score_B: Scores.
+        embedding_BE: Embeddings, as the model gives them.
+        sd_B: Standard deviations of the scores; NaN where they are not known.
+        notes: Weights of the notes ``(B, L)`` and their comparable vectors ``(B, L, E)``, where
+            they are asked for.
+    """
+
+    score_B: NDArray[np.float32]
+    embedding_BE: NDArray[np.float32]
+    sd_B: NDArray[np.float32]
+    notes: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+
+
+Forward: TypeAlias = Callable[[Batch], Outputs]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +58,17 @@ class ScoredChunk:
     Attributes:
         read: The items.
         score_N: Their scores; NaN where there is an error.
-        embedding_NE: Their embeddings; NaN where there is an error.
+        embedding_NE: Their embeddings, as the model gives them; NaN where there is an error.
         sd_N: Standard deviations of the scores; NaN where there is an error, or none is known.
+        notes: Weights ``(L,)`` and comparable vectors ``(L, E)`` of each one's notes, by row; none
+            where there is an error, or they were not asked for.
     """
 
     read: ReadChunk
     score_N: NDArray[np.float32]
     embedding_NE: NDArray[np.float32]
     sd_N: NDArray[np.float32]
+    notes: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
 def run(
@@ -116,9 +135,20 @@ def _finished(chunk: _UnderWay, embedding_size: int) -> ScoredChunk:
     """Waits for the results of a chunk, and puts them in order."""
     score_N, sd_N = np.full((2, len(chunk.read)), np.nan, dtype=np.float32)
     embedding_NE = np.full((len(chunk.read), embedding_size), np.nan, dtype=np.float32)
-    for rows, result in zip(chunk.batches, chunk.results, strict=True):
-        score_N[rows], embedding_NE[rows], sd_N[rows] = result.result()
-    return ScoredChunk(chunk.read, score_N, embedding_NE, sd_N)
+    notes = {}
+    length_N = np.diff(chunk.read.tokens.offsets)
+    for rows, future in zip(chunk.batches, chunk.results, strict=True):
+        found = future.result()
+        score_N[rows], embedding_NE[rows], sd_N[rows] = (
+            found.score_B,
+            found.embedding_BE,
+            found.sd_B,
+        )
+        if found.notes is not None:
+            for row, weight_L, vector_LE in zip(rows.tolist(), *found.notes, strict=True):
+                here = slice(int(length_N[row]))
+                notes[row] = weight_L[here], vector_LE[here]
+    return ScoredChunk(chunk.read, score_N, embedding_NE, sd_N, notes)
 
 
 def _batches(read: ReadChunk) -> list[NDArray[np.int64]]:

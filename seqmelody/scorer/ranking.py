@@ -26,7 +26,6 @@ from seqmelody.errors import UsageError
 from seqmelody.scorer.pipeline import ScoredChunk
 from seqmelody.scorer.results import Score
 from seqmelody.tokens import TokenBatch
-from seqmelody.whitening import Whitening
 
 SAME = 1.0
 """The similarity that asks for no more than that no melody is kept in two keys."""
@@ -41,8 +40,8 @@ class Selection:
         top: Most that are kept; all if ``None``.
         threshold: Lowest rating, where the checkpoint predicts ratings; else lowest score.
         percentile: Lowest percentile of the score.
-        distinct: From this cosine of their whitened embeddings on, of two melodies the better is
-            kept; 1 only drops what differs in its key alone, and ``None`` drops nothing.
+        distinct: From this cosine of their embeddings on, of two melodies the better is kept; 1
+            only drops what differs in its key alone, and ``None`` drops nothing.
         without_warnings: Whether a melody with a warning is dropped.
 
     Raises:
@@ -113,12 +112,10 @@ class Candidates:
 
     Args:
         selection: Which are kept.
-        whitening: Makes embeddings comparable, where they are compared.
     """
 
-    def __init__(self, selection: Selection, whitening: Whitening | None) -> None:
+    def __init__(self, selection: Selection) -> None:
         self._selection = selection
-        self._whitening = whitening if selection.compares else None
         self._seen: set[bytes] = set()
         self._scores: list[Score] = []
         self._places: list[int] = []
@@ -131,8 +128,16 @@ class Candidates:
         self._warning = ""
         self._repeated = 0
 
-    def add(self, chunk: ScoredChunk, scores: list[Score]) -> None:
-        """Takes the melodies of a chunk, with what is said of each."""
+    def add(
+        self, chunk: ScoredChunk, scores: list[Score], vector_NE: NDArray[np.float32] | None
+    ) -> None:
+        """Takes the melodies of a chunk.
+
+        Args:
+            chunk: Whose they are.
+            scores: What is said of each.
+            vector_NE: Their comparable embeddings, where those are compared.
+        """
         selection, taken = self._selection, []
         keys = iter(()) if selection.distinct is None else _keys(chunk.read.tokens)
         for row, score in enumerate(scores):
@@ -154,8 +159,8 @@ class Candidates:
                 self._scores.append(score)
                 self._places.append(place)
                 taken.append(row)
-        if self._whitening is not None:
-            self._vectors.append(self._whitening(chunk.embedding_NE[taken]))
+        if vector_NE is not None:
+            self._vectors.append(vector_NE[taken])
 
     def ranking(self, *, progress: bool = False) -> Ranking:
         """Ranks what was taken.

@@ -45,6 +45,26 @@ class Score:
     catchy: float | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class NoteEmbeddings:
+    """What a melody's embedding is made of.
+
+    ``embedding`` is ``weight @ vector``. So the similarity of the melody and another is a sum over
+    notes as well, and a note's share of it is ``weight * (vector @ other)``, where ``other`` is the
+    other's embedding.
+
+    Attributes:
+        embedding: Of the melody, a unit vector, ``(E,)``.
+        weight: How much each note counts, ``(notes,)``; sums to 1.
+        vector: What each note says, ``(notes, E)``, not at unit length. Zeros where the model heard
+            nothing of a note, whose weight is then 0; only models of sound have such notes.
+    """
+
+    embedding: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    vector: NDArray[np.float32]
+
+
 @dataclass(frozen=True)
 class Preferred:
     """Which of two melodies people prefer; the three probabilities add up to 1.

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from seqmelody.batching import Batch
-from seqmelody.checkpoint import Checkpoint, default_checkpoint, load_checkpoint
+from seqmelody.checkpoint import Checkpoint, default_checkpoint, find_checkpoint, load_checkpoint
 from seqmelody.errors import CheckpointError, UsageError
 from seqmelody.familiarity import Familiarity
 from seqmelody.tokens import PITCHES, TokenBatch
@@ -102,8 +102,8 @@ class MelodyReward:
         """A reward with a checkpoint from disk.
 
         Args:
-            checkpoint: A checkpoint folder or a ``.ckpt`` file; by default the one that ships with
-                the package.
+            checkpoint: A checkpoint folder or a ``.ckpt`` file, or the name of one that ships with
+                the package; by default ``melodic``.
             device: As for the class.
             scale: As for the class.
             penalty: As for the class.
@@ -112,7 +112,7 @@ class MelodyReward:
             CheckpointError: It cannot be read, or as for the class.
             UsageError: As for the class.
         """
-        path = default_checkpoint() if checkpoint is None else Path(checkpoint)
+        path = default_checkpoint() if checkpoint is None else find_checkpoint(checkpoint)
         return cls(load_checkpoint(path), device=device, scale=scale, penalty=penalty)
 
     @torch.no_grad()
