@@ -78,7 +78,8 @@ def test_variants_of_what_is_told_are_not_learnt_from(together):
     for fold, group in ((a, b) for a in range(5) for b in range(a)):
         here, there = (apart.groups[apart.folds == each] for each in (fold, group))
         assert not np.isin(here, there).any()
-    assert probe_task(names, apart).figures()["accuracy, linear"].low < 0.5
+    found = probe_task(names, apart).figures()
+    assert max(found[f"accuracy, {way}"].value for way in ("linear", "5-NN")) < 0.65
 
 
 def test_groups_that_share_a_family_are_one():
