@@ -51,7 +51,7 @@ def test_the_wheel_carries_the_checkpoint_and_finds_it(tmp_path):
     assert built.returncode == 0, built.stderr
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert "seqmelody/py.typed" in names
+    assert {"seqmelody/py.typed", "seqmelody/map/parts/main.js"} <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "checkpoints/"))]
     unpacked = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(unpacked)

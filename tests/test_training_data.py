@@ -71,9 +71,7 @@ def test_every_step_draws_its_own_kinds(essen_corpus):
 
 
 def test_a_resumable_loader_has_no_state_but_the_step(essen_corpus, contrast):
-    batches = Steps(
-        comparisons(essen_corpus, contrast), None, (), steps=2, first_step=0, seed=0
-    )
+    batches = Steps(comparisons(essen_corpus, contrast), None, (), steps=2, first_step=0, seed=0)
     before = next(iter(batches))
     batches.load_state_dict(batches.state_dict())
     assert same(next(iter(batches))[:2], before[:2])

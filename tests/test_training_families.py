@@ -65,7 +65,9 @@ def by_name(corpus: Corpus, vectors: np.ndarray):
 
     def embed(batch):
         rows = [
-            known[batch.pitch_BL[row, : int(batch.length_B[row])].numpy().astype(np.uint8).tobytes()]
+            known[
+                batch.pitch_BL[row, : int(batch.length_B[row])].numpy().astype(np.uint8).tobytes()
+            ]
             for row in range(len(batch))
         ]
         return Scores(torch.zeros(len(batch)), torch.from_numpy(vectors[rows]))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from seqmelody.cli.out import require_writable
 from seqmelody.cli.scoring import Failures, add_scorer_arguments, load_scorer, open_corpora
 from seqmelody.errors import InputError, SeqmelodyError, UsageError
 
@@ -67,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    out = _require_writable(args.out)
+    out = require_writable(args.out)
     scorer = load_scorer(args)
 
     from seqmelody import __version__
@@ -106,32 +105,6 @@ def run(args: argparse.Namespace) -> int:
         raise SeqmelodyError(f"{args.out}: not written, no melody could be read")
     print(f"{args.out}: {written:,} embeddings of {scorer.embedding_size} numbers")
     return failures.exit_code
-
-
-def _require_writable(given: str) -> Path:
-    """The file that ``--out`` means; its folder is not made yet.
-
-    The result takes the place of what is there, which must not be a device, a pipe or a link.
-
-    Raises:
-        UsageError: No file can be written there.
-    """
-    out = Path(os.path.realpath(given))
-    try:
-        if out.is_dir():
-            raise UsageError(f"{given}: --out must name a file, and this is a folder")
-        # Asked of the given path: a pipe behind /proc/self/fd has a real path that does not exist.
-        if Path(given).exists() and not Path(given).is_file():
-            raise UsageError(f"{given}: --out must name a regular file, and this is none")
-        # The folder, or the one that is there of those it lies in.
-        there = next(folder for folder in out.parents if folder.exists())
-        # As long a name as will be needed.
-        tried = there / f".{out.name}.{os.getpid()}"
-        tried.touch()
-        tried.unlink()
-    except OSError as error:
-        raise UsageError(f"{given}: cannot be written to ({error.strerror})") from error
-    return out
 
 
 def _skip(portions: Portions, parts: Parts, failures: Failures) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqmelody.cli.out import require_writable, temporary
 from seqmelody.cli.scoring import Failures, add_scorer_arguments, load_scorer, open_corpora
 from seqmelody.errors import InputError, SeqmelodyError, UsageError
 
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"most must be at least {LEAST}, not {args.most}")
     if args.seed < 0:
         raise UsageError(f"seed must be at least 0, not {args.seed}")
-    out = _require_writable(args.out)
+    out = require_writable(args.out)
     scorer = load_scorer(args)
 
     from seqmelody.map import MapContent, nearest, page, project, read_entries, require_projection
@@ -235,41 +235,12 @@ def _ids(entries: Sequence[Entry]) -> list[str]:
     return UniqueNames().take([entry.id for entry in entries])
 
 
-def _require_writable(given: str) -> Path:
-    """The file that ``--out`` means; its folder is not made yet.
-
-    The page takes the place of what is there, which must not be a device or a pipe.
-
-    Raises:
-        UsageError: No file can be written there.
-    """
-    out = Path(os.path.realpath(given))
-    try:
-        if out.is_dir():
-            raise UsageError(f"{given}: --out must name a file, and this is a folder")
-        # Asked of the given path: a pipe behind /proc/self/fd has a real path that does not exist.
-        if Path(given).exists() and not Path(given).is_file():
-            raise UsageError(f"{given}: --out must name a regular file, and this is none")
-        # The folder, or the one that is there of those it lies in.
-        there = next(folder for folder in out.parents if folder.exists())
-        tried = there / _temporary(out).name
-        tried.touch()
-        tried.unlink()
-    except OSError as error:
-        raise UsageError(f"{given}: cannot be written to ({error.strerror})") from error
-    return out
-
-
-def _temporary(out: Path) -> Path:
-    return out.with_name(f".{out.name}.{os.getpid()}.part")
-
-
 def _write(out: Path, text: str) -> None:
     """Writes the page; it appears when it is whole."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(out)
+    part = temporary(out)
     try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(out)
+        part.write_text(text, encoding="utf-8", newline="\n")
+        part.replace(out)
     finally:
-        temporary.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)

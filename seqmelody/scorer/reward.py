@@ -12,7 +12,6 @@ Shapes: B melodies, L notes of the longest.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np

@@ -5,8 +5,10 @@ Shapes: B melodies of a step, N melodies of a split, E embedding size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -154,11 +156,13 @@ def _families(column: str, corpus: Corpus) -> NDArray[np.int64]:
             f"family.column {column!r}: {corpus.folder} has no such column, but "
             f"{', '.join(corpus.columns)}"
         )
-    # A number that is not there is NaN, a text None or empty.
-    entries = corpus.column(column)
-    names = np.array(["" if entry is None or entry != entry else str(entry) for entry in entries])
+    names = np.array(["" if _missing(entry) else str(entry) for entry in corpus.column(column)])
     _, number_R = np.unique(names, return_inverse=True)
     return np.where(names == "", -1, number_R)
+
+
+def _missing(entry: Any) -> bool:
+    return entry is None or (isinstance(entry, float) and math.isnan(entry))
 
 
 def _require_apart(column: str, corpus: Corpus, family_R: NDArray[np.int64]) -> None:

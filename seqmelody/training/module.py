@@ -266,7 +266,5 @@ class MelodyTraining(L.LightningModule):
         checkpoint[LIGHTNING_KEY] = {
             "config": self.config.to_dict(),
             "tokenizer": self.tokenizer.to_dict(),
-            "metrics": {
-                "training": made_from(self.corpus_digest, self.judged, self.config.family)
-            },
+            "metrics": {"training": made_from(self.corpus_digest, self.judged, self.config.family)},
         }
