@@ -19,8 +19,8 @@ from seqmelody.corpus.build import prepare
 from seqmelody.errors import UsageError
 from seqmelody.midi import write_midi
 from seqmelody.tokens import Tokens
-from seqmelody.training.run import train
 from seqmelody.training.families import Families
+from seqmelody.training.run import train
 from seqmelody.training.sharing import Scores
 from seqmelody.variation import Variation
 
