@@ -66,6 +66,8 @@ LIGHTNING_KEY = "seqmelody"
 LIGHTNING_PREFIX = "model."
 """What the names of the model's weights begin with in a ``.ckpt``."""
 DEFAULT = "melodic"
+VARIANTS = "variants"
+"""Name of the checkpoint that ships for telling how alike melodies are."""
 
 Rated: TypeAlias = Callable[
     [NDArray[np.floating[Any]], NDArray[np.floating[Any]]], NDArray[np.float64]
@@ -137,6 +139,18 @@ class Checkpoint:
         weight = contrast.get("weight", 1.0) if isinstance(contrast, Mapping) else 1.0
         return weight != 0 or any(self.config.get(name) is not None for name in learnt)
 
+    def require_scores(self) -> None:
+        """Checks that its scores mean something.
+
+        Raises:
+            UsageError: It was never told what a score should be.
+        """
+        if not self.gives_scores:
+            raise UsageError(
+                f"checkpoint {self.name!r} was trained to tell how alike melodies are, and gives no "
+                "scores; use another one for them, such as melodic"
+            )
+
     @property
     def compares(self) -> bool:
         """Whether its embeddings tell how alike melodies are: whitened, or trained to do so."""
@@ -199,15 +213,16 @@ def find_checkpoint(name: str | os.PathLike[str]) -> Path:
     """A checkpoint by its path, or by its name if it ships with the package.
 
     Args:
-        name: What is tried as a path first.
+        name: A path to a checkpoint is taken first.
 
     Raises:
         CheckpointError: There is neither.
     """
     path = Path(name)
-    if path.exists():
-        return path
     shipped = _shipped(path.name) if path.name == str(name) else None
+    # Beside a folder of tunes of the same name, the one that ships is meant.
+    if path.is_file() or (path / CONFIG_FILE).is_file() or (path.exists() and shipped is None):
+        return path
     if shipped is None:
         raise CheckpointError(f"{name}: no such checkpoint folder or .ckpt file")
     return shipped

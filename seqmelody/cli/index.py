@@ -31,6 +31,7 @@ melody. The index has the melodies' notes, too: the files it was made of are not
 Embeddings that were computed before need not be computed again; without --notes their index finds
 melodies, but can neither align them nor write them as MIDI:
 
+  seqmelody embed data/folk.corpus --checkpoint variants --out folk.parquet
   seqmelody index folk.parquet --notes data/folk.corpus --out folk.index
 
 The index is a folder, which appears when it is whole and takes an older one's place. From 50,000

@@ -57,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--color",
         default=SCORE,
         metavar="COLUMN",
-        help="column of --labels or of the corpora, or 'score' (default)",
+        help="column of --labels or of the corpora, or 'score' (default; the number of notes instead, "
+        "where the checkpoint gives no scores)",
     )
     parser.add_argument(
         "--labels",
@@ -116,6 +117,11 @@ def run(args: argparse.Namespace) -> int:
             f"{args.out}: not written, {found} could be read; a map needs {LEAST} or more"
         )
     columns = _columns(entries, (args.color, TITLE), labels)
+    label = None
+    if args.color != SCORE:
+        label = _colouring(args.color, columns)
+    elif not scorer.checkpoint.gives_scores:
+        label = _colouring("notes", {"notes": [len(entry.tokens) for entry in entries]})
     neighbours = nearest(embedding_NE, progress=progress)
     content = MapContent(
         ids=_ids(entries),
@@ -124,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         score_N=score_N,
         place_N2=project(embedding_NE, seed=args.seed, threads=args.threads, progress=progress),
         neighbours=neighbours,
-        label=_colouring(args.color, columns),
+        label=label,
     )
     names = [Path(path).name or path for path in args.paths]
     more = f" and {len(names) - _SHOWN_INPUTS} more" if len(names) > _SHOWN_INPUTS else ""
@@ -180,7 +186,7 @@ def _scored(
     for entry, (score, embedding_E) in zip(entries, found, strict=True):
         if score.error is not None:
             failures.tell(InputError(entry.path, score.error.reason))
-        elif embedding_E is None or not np.isfinite([*embedding_E, score.score]).all():
+        elif embedding_E is None or not np.isfinite(embedding_E).all():
             failures.tell(InputError(entry.path, "the checkpoint makes no numbers of it"))
         else:
             kept.append(entry)
@@ -226,7 +232,7 @@ def _colouring(name: str, columns: dict[str, list[Any] | None]) -> Any:
     from seqmelody.map import colouring
 
     values = columns[name]
-    return None if name == SCORE or values is None else colouring(name, values)
+    return None if values is None else colouring(name, values)
 
 
 def _ids(entries: Sequence[Entry]) -> list[str]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqmelody.cli.scoring import (
-    VARIANTS,
     Failures,
     add_format_argument,
     add_scorer_arguments,
@@ -20,7 +19,7 @@ from seqmelody.cli.scoring import (
     open_corpora,
     printable,
 )
-from seqmelody.errors import CheckpointError, UsageError
+from seqmelody.errors import UsageError
 
 if TYPE_CHECKING:
     from seqmelody.retrieval import Alignment, Answer, Hit, MelodyIndex
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 HELP = "find the melodies of an index that are like a tune"
 DESCRIPTION = """\
 Finds the melodies nearest to each query, in whatever key, by the cosine of their embeddings: 1 is the
-same, 0 has nothing in common. --align also shows the passage that a hit and the query share.
+same, and tunes that have nothing to do with each other lie between 0 and 0.3. --align also shows the passage that a hit and the query share.
 
   seqmelody search tunes.index whistled.mid
   seqmelody search tunes.index whistled.mid --align --export found/
@@ -96,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     index = MelodyIndex.open(args.index)
     if args.align or folder is not None:
         index.require_notes()
-    scorer = load_scorer(args, default=_own_checkpoint(index))
+    scorer = load_scorer(args, default=index.checkpoint_name())
     queries = open_corpora(args.queries, scorer)
     failures = Failures()
     answers: Iterable[Answer] = index.iter_search(
@@ -109,20 +108,6 @@ def run(args: argparse.Namespace) -> int:
         answers, args.align
     )
     return failures.exit_code
-
-
-def _own_checkpoint(index: MelodyIndex) -> str:
-    """Name of the index's checkpoint if it can be found by its name, else of the one for variants.
-
-    Whether it is the same one is seen when it is loaded.
-    """
-    from seqmelody.checkpoint import find_checkpoint
-
-    try:
-        find_checkpoint(index.checkpoint)
-    except CheckpointError:
-        return VARIANTS
-    return index.checkpoint
 
 
 def _count(text: str) -> int:

@@ -48,6 +48,15 @@ def families_learnt(method: AnyMethod) -> str | None:
     return training.get("family_corpus") if isinstance(training, Mapping) else None
 
 
+def trained_to_score(method: AnyMethod) -> bool:
+    """Whether a method's score means something, for all that its checkpoint says.
+
+    One with random weights is a method like others.
+    """
+    checkpoint = _checkpoint_of(method)
+    return checkpoint is None or checkpoint.gives_scores or families_learnt(method) is None
+
+
 def kinds_trained_on(method: AnyMethod) -> tuple[str, ...]:
     """Kinds of corruption that a method's training used.
 

@@ -23,6 +23,7 @@ from seqmelody.evaluation.provenance import (
     judged_on,
     kinds_trained_on,
     trained_on,
+    trained_to_score,
 )
 from seqmelody.evaluation.questions import Question, question_of_ratings, questions
 from seqmelody.evaluation.ratings import stimuli_of
@@ -249,7 +250,9 @@ def _lacks(task: TaskConfig, each: Remembered) -> str:
     has = "vectors" if each.has_vectors else "similarities"
     if isinstance(task, SupervisedConfig):
         return "" if each.has_vectors or each.has_scores else f"has {has}, no vectors"
-    return "" if each.has_scores else f"has {has}, no score"
+    if not each.has_scores:
+        return f"has {has}, no score"
+    return "" if trained_to_score(each) else "was not trained to score"
 
 
 def _together(name: str, task: TaskConfig, rows: list[Row]) -> Row:

@@ -51,7 +51,7 @@ class MapContent:
         ids: What the melodies are called.
         titles: What they are called besides, where that is known.
         tokens: Their notes.
-        score_N: Their scores.
+        score_N: Their scores; NaN, all of them, where the model gives none.
         place_N2: Where they lie.
         neighbours: Who is nearest to whom.
         label: What they are coloured by at first; ``None`` for the score.
@@ -121,7 +121,7 @@ def _values(content: MapContent) -> dict[str, Any]:
             "titles": None if content.titles is None else [each or "" for each in content.titles],
             "stepsPerQuarter": STEPS_PER_QUARTER,
             "scale": _scale_colours(),
-            "score": {"name": "score", "ends": score.ends},
+            "score": None if np.isnan(content.score_N).all() else {"name": "score", "ends": score.ends},
             "label": _label(content.label),
             "neighbours": content.neighbours.row_NK.shape[1],
         },

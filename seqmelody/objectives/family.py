@@ -22,24 +22,20 @@ class Family:
     def __init__(self, temperature: float) -> None:
         self.temperature = temperature
 
-    def __call__(self, embedding_BE: Tensor, family_B: Tensor, group_B: Tensor) -> Tensor:
+    def __call__(self, embedding_BE: Tensor, family_B: Tensor) -> Tensor:
         """The loss, a scalar: how surprising a melody's relatives are as its nearest.
 
         For each melody that has relatives in the batch, the mean over them of ``-log p``, where
         ``p`` is a softmax of the cosines with all other melodies; and the mean over those melodies.
-        Near-duplicates that a catalogue has in different families are neither relatives nor
-        strangers: they are left out of each other's softmax.
 
         Args:
             embedding_BE: Unit vectors.
             family_B: Number of each melody's family.
-            group_B: Number of each melody's near-duplicates.
         """
         itself_BB = torch.eye(len(family_B), dtype=torch.bool, device=family_B.device)
         related_BB = (family_B[:, None] == family_B) & ~itself_BB
         logit_BB = embedding_BE @ embedding_BE.T / self.temperature
-        unclear_BB = (group_B[:, None] == group_B) & ~related_BB
-        logit_BB = logit_BB.masked_fill(itself_BB | unclear_BB, float("-inf"))
+        logit_BB = logit_BB.masked_fill(itself_BB, float("-inf"))
         log_p_BB = logit_BB.log_softmax(1).masked_fill(~related_BB, 0.0)
         relatives_B = related_BB.sum(1)
         surprise_B = -log_p_BB.sum(1) / relatives_B.clamp(min=1)

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqmelody.checkpoint import Checkpoint
+from seqmelody.checkpoint import VARIANTS, Checkpoint, find_checkpoint
 from seqmelody.corpus import Corpus
 from seqmelody.embeddings import Embeddings
-from seqmelody.errors import InputError, UsageError
+from seqmelody.errors import CheckpointError, InputError, UsageError
 from seqmelody.melody import Melody
 from seqmelody.retrieval.alignment import LARGEST_TABLE, align
 from seqmelody.retrieval.building import (
@@ -197,6 +197,17 @@ class MelodyIndex:
                 "--checkpoint, or build the index again"
             )
 
+    def checkpoint_name(self) -> str:
+        """What to load for queries: the index's checkpoint if its name finds one, else ``variants``.
+
+        Whether it is the same one is seen when it is loaded; see ``require``.
+        """
+        try:
+            find_checkpoint(self.checkpoint)
+        except CheckpointError:
+            return VARIANTS
+        return self.checkpoint
+
     def search(
         self,
         queries: Items | NDArray[np.floating[Any]],
@@ -240,7 +251,7 @@ class MelodyIndex:
             if align:
                 raise UsageError("vectors have no notes that could be aligned; give melodies")
             return self._search_vectors(queries, top)
-        scorer = Scorer.load() if scorer is None else scorer
+        scorer = Scorer.load(self.checkpoint_name()) if scorer is None else scorer
         self.require(scorer.checkpoint)
         return self._search_items(queries, top, align, scorer)
 

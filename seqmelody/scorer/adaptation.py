@@ -94,6 +94,7 @@ def adapt(
     if listener is not None and not listener.strip():
         raise UsageError("the listener needs a name")
     loaded = load_checkpoint(checkpoint)
+    loaded.require_scores()
     known = loaded.listeners or Listeners()
     if known.rating is not None and known.rating.low is not None:
         assert known.rating.high is not None

@@ -49,18 +49,6 @@ class Meaning:
         """Whether the checkpoint has learnt yes-or-no answers."""
         return self._catchy is not None
 
-    def require_scores(self) -> None:
-        """Checks that there is something to say.
-
-        Raises:
-            UsageError: The checkpoint was never told what a score should be.
-        """
-        if not self._checkpoint.gives_scores:
-            raise UsageError(
-                f"checkpoint {self._checkpoint.name!r} was trained to tell how alike melodies are, "
-                "and gives no scores; use another one for them, such as melodic"
-            )
-
     def scores(self, chunk: ScoredChunk) -> list[Score]:
         """What to say of the melodies of a chunk, one by one; NaN where there are no scores."""
         read, score_N = chunk.read, chunk.score_N

@@ -80,6 +80,7 @@ class MelodyReward:
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
             raise UsageError(f"device {str(device)!r} cannot be used: {reason}") from error
+        checkpoint.require_scores()
         self.checkpoint = checkpoint
         self.scale: Scale = scale
         self.penalty = penalty

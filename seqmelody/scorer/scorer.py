@@ -161,7 +161,7 @@ class Scorer:
         They come in chunks of up to 4,096. Where the iterable of the items raises, the chunks at
         hand are lost.
         """
-        self._meaning.require_scores()
+        self.checkpoint.require_scores()
         return self._iter_scores(items, progress)
 
     def _iter_scores(self, items: Items, progress: bool) -> Iterator[Score]:
@@ -227,7 +227,7 @@ class Scorer:
         Raises:
             UsageError: As for ``rank``.
         """
-        self._meaning.require_scores()
+        self.checkpoint.require_scores()
         if wanted.percentile is not None and not self.checkpoint.score_quantiles.size:
             raise UsageError(
                 f"checkpoint {self.checkpoint.name!r} knows of no percentiles; give a threshold"
@@ -326,7 +326,7 @@ class Scorer:
             InputError: It cannot be read.
             ValueError: It is a folder, archive or corpus of several melodies.
         """
-        self._meaning.require_scores()
+        self.checkpoint.require_scores()
         read, batch = self._only(item)
         output = self._output(batch)
         whole = read.melodies

@@ -35,19 +35,16 @@ class FamilyBatch:
     Attributes:
         pieces: The melodies in batches of like length.
         family_B: Number of each one's family, in the order of the pieces.
-        group_B: Number of each one's near-duplicates, likewise.
     """
 
     pieces: tuple[Batch, ...]
     family_B: Tensor
-    group_B: Tensor
 
     def to(self, device: torch.device) -> FamilyBatch:
         """The same on another device."""
         return FamilyBatch(
             tuple(piece.to(device) for piece in self.pieces),
             self.family_B.to(device, non_blocking=True),
-            self.group_B.to(device, non_blocking=True),
         )
 
 
@@ -74,7 +71,6 @@ class Families:
         self.objective = Family(config.temperature)
         self._variation = Variation(tokenizer=corpus.tokenizer, max_notes=2 * config.max_notes)
         self._family_R = _families(config.column, corpus)
-        self._group_R = np.asarray(corpus.column("group"), dtype=np.int64)
         _require_apart(config.column, corpus, self._family_R)
         rows = corpus.split("train")
         rows = rows[corpus.notes[rows] <= config.max_notes]
@@ -111,17 +107,14 @@ class Families:
         singles = random.choice(self._singles, count, replace=False)
         drawn += [np.repeat(row, 2) for row in singles]
         family_B = np.repeat(np.arange(len(drawn)), [len(rows) for rows in drawn])
-        rows_B = np.concatenate(drawn)
-        batch = corpus_batch(self.corpus, rows_B)
+        batch = corpus_batch(self.corpus, np.concatenate(drawn))
         if config.variation > 0:
             generator = torch.Generator().manual_seed(int(random.integers(2**63)))
             batch = self._variation.vary(batch, generator, strength=config.variation)
         pieces = bucket(batch.length_B.numpy(), NOTES_PER_PIECE, window=len(batch))
-        order_B = np.concatenate(pieces)
         return FamilyBatch(
             tuple(_trimmed(batch[torch.from_numpy(rows)]) for rows in pieces),
-            torch.from_numpy(family_B[order_B]),
-            torch.from_numpy(self._group_R[rows_B[order_B]]),
+            torch.from_numpy(family_B[np.concatenate(pieces)]),
         )
 
     def measure(self, embed: Callable[[Batch], Scores]) -> dict[str, float]:

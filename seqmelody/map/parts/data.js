@@ -65,7 +65,8 @@ class Melodies {
   facts(i) {
     const notes = `${this.noteCount[i].toLocaleString("en")} note${this.noteCount[i] === 1 ? "" : "s"}`;
     const label = this.label ? `${this.label.name}: ${this.labelText(i) || "none"}` : "";
-    return [label, `score ${this.scoreOf[i].toFixed(2)}`, notes].filter(Boolean).join(" · ");
+    const score = this.score ? `score ${this.scoreOf[i].toFixed(2)}` : "";
+    return [label, score, notes].filter(Boolean).join(" · ");
   }
 }
 
