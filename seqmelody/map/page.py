@@ -121,7 +121,9 @@ def _values(content: MapContent) -> dict[str, Any]:
             "titles": None if content.titles is None else [each or "" for each in content.titles],
             "stepsPerQuarter": STEPS_PER_QUARTER,
             "scale": _scale_colours(),
-            "score": None if np.isnan(content.score_N).all() else {"name": "score", "ends": score.ends},
+            "score": None
+            if np.isnan(content.score_N).all()
+            else {"name": "score", "ends": score.ends},
             "label": _label(content.label),
             "neighbours": content.neighbours.row_NK.shape[1],
         },
