@@ -72,6 +72,18 @@ class Batch:
             self.pitch_BL[rows], self.duration_BL[rows], self.rest_BL[rows], self.length_B[rows]
         )
 
+    def trimmed(self) -> Batch:
+        """The same without padding behind the longest melody."""
+        if len(self) == 0:
+            return self
+        width = int(self.length_B.max())
+        return Batch(
+            self.pitch_BL[:, :width],
+            self.duration_BL[:, :width],
+            self.rest_BL[:, :width],
+            self.length_B,
+        )
+
     @classmethod
     def concatenate(cls, batches: Sequence[Batch]) -> Batch:
         """One batch of the rows of several, which are padded to the same width."""

@@ -12,7 +12,7 @@ class SeqmelodyError(Exception):
 
     Attributes:
         exit_code: What the command line exits with: 1 some inputs failed, 2 wrong usage or
-            configuration, 3 unreadable checkpoint or corpus.
+            configuration, or a missing extra, 3 unreadable checkpoint or corpus.
     """
 
     exit_code = 1
@@ -38,7 +38,7 @@ class InputError(SeqmelodyError):
 
 
 class UsageError(SeqmelodyError):
-    """Wrong arguments or configuration."""
+    """Wrong arguments or configuration, or an extra that they need is not installed."""
 
     exit_code = 2
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from seqmelody.checkpoint import Checkpoint, default_checkpoint, find_checkpoint, load_checkpoint
 from seqmelody.corpus import Corpus
-from seqmelody.errors import CheckpointError, InputError, SeqmelodyError
+from seqmelody.errors import CheckpointError, InputError, UsageError
 from seqmelody.melody import Melody
 from seqmelody.midi import MelodyLine, archives, iter_sources
 from seqmelody.scorer import CorpusRows, Item, Scorer
@@ -47,7 +47,7 @@ try:
         column_or_1d,
     )
 except ImportError as error:
-    raise SeqmelodyError(
+    raise UsageError(
         "seqmelody.estimators needs scikit-learn; pip install 'seqmelody[sklearn]'"
     ) from error
 

@@ -87,6 +87,17 @@ def test_other_methods_stand_beside_the_checkpoint(
     )
 
 
+def test_checkpoints_that_ship_and_the_untrained_network_go_by_name(capsys, essen_corpus):
+    arguments = ["evaluate", "melodic", str(essen_corpus.folder), "--copies", "1"]
+    assert main([*arguments, "--against", "rated", "untrained"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("melodic on ")
+    [head] = [line for line in printed.splitlines() if "rated  " in line]
+    assert [cell.strip() for cell in head.split("|")][2:-1] == ["melodic", "rated", "untrained"]
+    assert main([*arguments, "--against", "no-such"]) == 2
+    assert "no-such: no such checkpoint; the baselines are length" in capsys.readouterr().err
+
+
 @pytest.fixture
 def suite(checkpoint_folder, essen_corpus, tmp_path):
     def write(**changes):

@@ -316,5 +316,5 @@ def test_without_the_extra_it_says_what_to_install(tune_folder, tmp_path, capsys
     monkeypatch.setattr(builtins, "__import__", without)
     # Of another rate than elsewhere: renderers are kept.
     options = ["--out", str(tmp_path / "audio"), "--rate", "11025"]
-    assert main(["render", str(tune_folder), *options]) == 1
+    assert main(["render", str(tune_folder), *options]) == 2
     assert capsys.readouterr().err == f"seqmelody: error: {MISSING_EXTRA}\n"

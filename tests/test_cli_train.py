@@ -59,7 +59,7 @@ def test_options_override_the_file_whatever_their_order_and_the_rest_stays():
     plain, _ = parse(["--config", str(CONFIGS[0])])
     changed, resume = parse(
         [
-            *("--config", str(CONFIGS[0]), "--steps", "7", "--model.hidden_size=5", "--resume"),
+            *("--steps", "7", "--config", str(CONFIGS[0]), "--model.hidden_size=5", "--resume"),
             *("--model.dilations", "[1, 3]", "--contrast.kinds", "{markov_1: 2.5}"),
             *("--optimizer.learning_rate", "1e-3", "--card.data", "my own: tunes"),
         ]

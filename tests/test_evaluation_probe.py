@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import sys
 
 import numpy as np
@@ -84,11 +85,12 @@ def test_variants_of_what_is_told_are_not_learnt_from(together):
 
 def test_groups_that_share_a_family_are_one():
     group = np.repeat(np.arange(30), 3)
-    family = np.array(["x" if number % 10 < 2 else None for number in range(COUNT)], dtype=object)
+    none = itertools.cycle([None, float("nan"), ""])
+    family = np.array(["x" if n % 10 < 2 else next(none) for n in range(COUNT)], dtype=object)
     about = labelled(columns={"group": group, "family": family}, together="family")
     linked = np.isin(group, group[family == "x"])
     assert len(np.unique(about.groups[linked])) == 1
-    # Who has no family stays in the group alone.
+    # Who has no family, however that is written, stays in the group alone.
     assert len(np.unique(about.groups)) == len(np.unique(group[~linked])) + 1
 
 
@@ -107,7 +109,7 @@ def test_who_compares_without_vectors_has_neighbours_only():
 
 
 def test_classes_can_be_left_out_and_large_ones_drawn_from():
-    labels = ["a"] * 50 + ["b"] * 30 + ["c"] * 20 + ["d"] * 4 + [None] * 6
+    labels = ["a"] * 50 + ["b"] * 30 + ["c"] * 20 + ["d"] * 4 + [None] * 2 + [float("nan"), ""] * 2
     columns = {"group": np.arange(len(labels)) // 2}
     about = labelled(labels, without=("c",), most=25, columns=columns)
     assert about.classes == ("a", "b")

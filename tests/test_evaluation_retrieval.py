@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -8,45 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from ranked_lists import textbook_figures
 from songs import Songs, number_of, numbered
 from stand_ins import ByVectors
 
 from seqmelody.errors import CorpusError, SeqmelodyError
 from seqmelody.evaluation.methods import Remembered
-from seqmelody.evaluation.retrieval import Pool, ranked, retrieval_task
+from seqmelody.evaluation.retrieval import Pool, retrieval_task
 from seqmelody.tokens import Tokens
-
-
-def plain(wanted) -> tuple[float, float, float]:
-    """The three figures of a list in order, as textbooks write them."""
-    hits, total, recalled = 0, 0.0, 0
-    for place, hit in enumerate(wanted, start=1):
-        if hit:
-            hits += 1
-            total += hits / place
-            recalled += place <= 10
-    return total / hits, float(wanted[0]), recalled / hits
-
-
-def over_orders(similarity, wanted) -> np.ndarray:
-    """Mean of the figures over all orders that fit the similarities."""
-    levels = [
-        [hit for other, hit in zip(similarity, wanted, strict=True) if other == value]
-        for value in sorted(set(similarity), reverse=True)
-    ]
-    found = [
-        plain([hit for level in order for hit in level])
-        for order in itertools.product(*map(itertools.permutations, levels))
-    ]
-    return np.mean(found, axis=0)
-
-
-lists = st.integers(1, 6).flatmap(
-    lambda size: st.tuples(
-        st.lists(st.integers(0, 3), min_size=size, max_size=size),
-        st.lists(st.booleans(), min_size=size, max_size=size).filter(any),
-    )
-)
 
 
 def by_matrix(matrix: np.ndarray) -> Remembered:
@@ -66,29 +34,6 @@ def by_matrix(matrix: np.ndarray) -> Remembered:
 def pool_of(families, melodies=None) -> Pool:
     melodies = numbered(len(families)) if melodies is None else melodies
     return Pool.of(Songs(melodies, family=families), np.arange(len(families)), "family")
-
-
-def test_a_list_by_hand():
-    similarity = np.array([0.1, 0.9, 0.5, 0.7])
-    wanted = np.array([False, True, True, False])
-    # Hit, miss, hit, miss.
-    assert ranked(similarity, wanted) == pytest.approx(((1 + 2 / 3) / 2, 1, 1))
-    assert ranked(-similarity, wanted) == pytest.approx(((1 / 2 + 2 / 4) / 2, 0, 1))
-
-
-def test_recall_stops_at_ten():
-    similarity = -np.arange(20.0)
-    assert ranked(similarity, np.arange(20) >= 8)[2] == pytest.approx(2 / 12)
-    assert ranked(similarity, np.arange(20) == 10)[2] == 0
-    # Eight of twenty that are equally alike stand above the tenth place in four of ten cases.
-    assert ranked(np.repeat([1.0, 0.0], [2, 20]), np.arange(22) == 9)[2] == pytest.approx(8 / 20)
-
-
-@given(lists)
-def test_equals_stand_in_all_orders(drawn):
-    similarity, wanted = drawn
-    found = ranked(np.array(similarity, dtype=float), np.array(wanted))
-    np.testing.assert_allclose(found, over_orders(similarity, wanted), atol=1e-9)
 
 
 @given(st.data(), st.integers(2, 12))
@@ -132,7 +77,7 @@ def test_the_figures_are_those_of_a_plain_loop():
         others = [row for row in np.argsort(-matrix[query]) if row != query]
         wanted = [families[row] == name for row in others]
         if any(wanted):
-            expected.append(plain(wanted))
+            expected.append(textbook_figures(wanted))
     result, by_family = retrieval_task(by_matrix(matrix), pool_of(families))
     found = [each.value for each in result.found.values()]
     np.testing.assert_allclose(found, np.mean(expected, axis=0), atol=1e-6)

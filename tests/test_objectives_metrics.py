@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ranked_lists import textbook_figures
 
 from seqmelody.objectives.metrics import (
     area_under_curve,
     expected_calibration_error,
+    mean_average_precision,
     rank_correlation,
+    ranked,
 )
 
 NUMBERS = st.lists(st.integers(-5, 5).map(float), min_size=0, max_size=30)
@@ -66,3 +71,71 @@ def test_true_probabilities_have_a_small_calibration_error_and_shifted_ones_thei
         0.9 - yes.mean()
     )
     assert np.isnan(expected_calibration_error(chance[:0], yes[:0]))
+
+
+def over_orders(similarity, wanted) -> np.ndarray:
+    """Mean of the figures over all orders that fit the similarities."""
+    levels = [
+        [hit for other, hit in zip(similarity, wanted, strict=True) if other == value]
+        for value in sorted(set(similarity), reverse=True)
+    ]
+    found = [
+        textbook_figures([hit for level in order for hit in level])
+        for order in itertools.product(*map(itertools.permutations, levels))
+    ]
+    return np.mean(found, axis=0)
+
+
+lists = st.integers(1, 6).flatmap(
+    lambda size: st.tuples(
+        st.lists(st.integers(0, 3), min_size=size, max_size=size),
+        st.lists(st.booleans(), min_size=size, max_size=size).filter(any),
+    )
+)
+
+
+def test_a_list_by_hand():
+    similarity = np.array([0.1, 0.9, 0.5, 0.7])
+    wanted = np.array([False, True, True, False])
+    # Hit, miss, hit, miss.
+    assert ranked(similarity, wanted) == pytest.approx(((1 + 2 / 3) / 2, 1, 1))
+    assert ranked(-similarity, wanted) == pytest.approx(((1 / 2 + 2 / 4) / 2, 0, 1))
+
+
+def test_recall_stops_at_ten():
+    similarity = -np.arange(20.0)
+    assert ranked(similarity, np.arange(20) >= 8)[2] == pytest.approx(2 / 12)
+    assert ranked(similarity, np.arange(20) == 10)[2] == 0
+    # Eight of twenty that are equally alike stand above the tenth place in four of ten cases.
+    assert ranked(np.repeat([1.0, 0.0], [2, 20]), np.arange(22) == 9)[2] == pytest.approx(8 / 20)
+
+
+@given(lists)
+def test_equals_stand_in_all_orders(drawn):
+    similarity, wanted = drawn
+    found = ranked(np.array(similarity, dtype=float), np.array(wanted))
+    np.testing.assert_allclose(found, over_orders(similarity, wanted), atol=1e-9)
+
+
+@given(lists)
+def test_the_mean_is_over_melodies_with_relatives_and_ties_are_in_no_order(drawn):
+    similarity, wanted = (np.array(values) for values in drawn)
+    # The first melody asks: those that are wanted are its family, all others are strangers.
+    size = len(wanted) + 1
+    matrix = np.zeros((size, size))
+    matrix[0, 1:] = matrix[1:, 0] = similarity
+    family = np.arange(size)
+    family[1:][wanted] = 0
+    queries = np.flatnonzero(family == 0)
+    expected = [
+        ranked(np.delete(matrix[query], query), np.delete(family == 0, query))[0]
+        for query in queries
+    ]
+    assert mean_average_precision(matrix, family) == pytest.approx(np.mean(expected))
+    order = np.random.default_rng(0).permutation(size)
+    again = mean_average_precision(matrix[np.ix_(order, order)], family[order])
+    assert again == pytest.approx(np.mean(expected))
+
+
+def test_without_relatives_there_is_no_mean():
+    assert np.isnan(mean_average_precision(np.eye(3), np.arange(3)))

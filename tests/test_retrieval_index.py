@@ -10,10 +10,12 @@ import pytest
 from tunes import TUNES
 
 from seqmelody.corpus import Corpus
+from seqmelody.corpus.build import prepare
 from seqmelody.errors import CorpusError, InputError, SeqmelodyError, UsageError
 from seqmelody.melody import Melody
 from seqmelody.retrieval import MelodyIndex, building
 from seqmelody.scorer import Scorer
+from seqmelody.tokens import Tokenizer
 
 KEYS = (-5, 0, 7)
 
@@ -121,6 +123,15 @@ def test_any_items_make_an_index(scorer, tmp_path, tune_folder, tune_corpus):
     assert all(hit.same for hit in hits)
 
 
+def test_one_file_as_bytes_or_opened_makes_an_index(scorer, tmp_path, tune_folder):
+    path = tune_folder / "freude.mid"
+    with path.open("rb") as opened:
+        for number, item in enumerate([path.read_bytes(), opened]):
+            index = MelodyIndex.build(item, tmp_path / f"{number}.index", scorer)
+            assert len(index) == 1
+            assert index.search(TUNES["freude"], scorer=scorer)[0].hits[0].same
+
+
 def test_rows_of_several_groups_are_found(scorer, tmp_path, monkeypatch, essen_corpus):
     from seqmelody.retrieval import melodies
 
@@ -193,6 +204,15 @@ def test_notes_of_another_corpus_are_refused(parquet, essen_corpus, tmp_path):
     ):
         MelodyIndex.from_embeddings(parquet(), tmp_path / "x.index", notes=essen_corpus)
     assert not (tmp_path / "x.index").exists()
+
+
+def test_notes_read_in_another_way_are_refused(parquet, tune_folder, scorer, tmp_path):
+    folder = tmp_path / "other.corpus"
+    prepare(tune_folder, folder, tokenizer=Tokenizer(max_rest_steps=1), progress=False)
+    notes = Corpus.open(folder)
+    index = MelodyIndex.from_embeddings(parquet(), tmp_path / "x.index", notes=notes)
+    with pytest.raises(UsageError, match=r"x.index: its notes were read with tokenizer"):
+        index.search(TUNES["freude"], scorer=scorer)
 
 
 def spoiled(number):

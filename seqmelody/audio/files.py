@@ -85,7 +85,8 @@ def render_files(
         workers: Processes; 1 renders in this one.
 
     Raises:
-        SeqmelodyError: The extra is not installed, or a worker process died.
+        SeqmelodyError: A worker process died.
+        UsageError: The extra is not installed.
         UsageError: The soundfont or the rate cannot be used.
     """
     _renderer(settings.soundfont, settings.rate)  # what is wrong with it is told once
@@ -96,7 +97,7 @@ def render_file(task: RenderTask, settings: RenderSettings) -> RenderedFile:
     """Renders one file.
 
     Raises:
-        SeqmelodyError: The extra is not installed.
+        UsageError: The extra is not installed.
         UsageError: The soundfont or the rate cannot be used.
     """
     name = task.source.name

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from seqmelody.audio.resampling import resample
 from seqmelody.audio.timeline import RENDERER_RATE, Timeline
-from seqmelody.errors import SeqmelodyError, UsageError
+from seqmelody.errors import UsageError
 from seqmelody.midi.sources import one_line
 
 MISSING_EXTRA = "rendering needs midirenderer and pretty-midi; pip install 'seqmelody[audio]'"
@@ -52,7 +52,7 @@ class Renderer:
         rate: Samples a second of what is rendered. The band ends at 0.46 of it.
 
     Raises:
-        SeqmelodyError: The extra is not installed.
+        UsageError: The extra is not installed.
         UsageError: The soundfont cannot be read, or the rate is none.
     """
 
@@ -132,14 +132,14 @@ def default_soundfont() -> Path:
     """The soundfont in the package pretty-midi, which is not imported for that: it takes a second.
 
     Raises:
-        SeqmelodyError: The package is not installed, or lacks it.
+        UsageError: The package is not installed, or lacks it.
     """
     spec = importlib.util.find_spec("pretty_midi")
     if spec is None or spec.origin is None:
-        raise SeqmelodyError(MISSING_EXTRA)
+        raise UsageError(MISSING_EXTRA)
     path = Path(spec.origin).with_name(_SOUNDFONT)
     if not path.is_file():
-        raise SeqmelodyError(f"{path}: this version of pretty-midi lacks it; name a soundfont")
+        raise UsageError(f"{path}: this version of pretty-midi lacks it; name a soundfont")
     return path
 
 
@@ -147,7 +147,7 @@ def _midirenderer() -> _Render:
     try:
         from midirenderer import render_wave_from
     except ImportError as error:
-        raise SeqmelodyError(MISSING_EXTRA) from error
+        raise UsageError(MISSING_EXTRA) from error
     return render_wave_from
 
 

@@ -59,7 +59,7 @@ class Synthesizer:
             (``$SEQMELODY_CACHE``, or the platform's folder for caches).
 
     Raises:
-        SeqmelodyError: The extra is not installed.
+        UsageError: The extra is not installed.
         UsageError: The soundfont cannot be used, or the rate is no multiple of 48.
     """
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from seqmelody.errors import CheckpointError
+from seqmelody.cli.scoring import CHECKPOINT_HELP, Failures, printable, require_there
 
 HELP = "teach a checkpoint a listener's taste from a few ratings"
 DESCRIPTION = """\
@@ -14,7 +14,7 @@ Fits listeners to ratings of MIDI files, and writes a checkpoint that knows them
 a listener is an offset, a scale and a taste on top of the score, drawn to the consensus as long as
 the ratings are few.
 
-  seqmelody adapt checkpoints/melodic ratings.csv --out mine --listener me
+  seqmelody adapt melodic ratings.csv --out mine --listener me
   seqmelody adapt mine hers.csv --out mine --listener her
   seqmelody score candidates/ --checkpoint mine --listener me --rank
 
@@ -31,7 +31,7 @@ then 1."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint folder, or .ckpt file")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help=CHECKPOINT_HELP)
     parser.add_argument("ratings", metavar="RATINGS", help="CSV file of ratings")
     parser.add_argument(
         "--out",
@@ -71,12 +71,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; 1 if some melodies could not be read."""
-    from seqmelody.cli.scoring import Failures, printable
     from seqmelody.midi import MelodyLine
 
     line = MelodyLine.parse(args.line)
-    if not Path(args.checkpoint).exists():
-        raise CheckpointError(f"{args.checkpoint}: no such checkpoint folder or .ckpt file")
+    require_there(args.checkpoint)
 
     from seqmelody.scorer.adaptation import adapt
 

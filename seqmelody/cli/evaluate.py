@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from seqmelody.cli.scoring import CHECKPOINT_HELP, SHIPPED
+
 HELP = "measure how good a checkpoint is, beside other methods"
 DESCRIPTION = """\
 Measures a checkpoint on the melodies of a corpus that it was not trained on: how often a melody
@@ -14,22 +16,23 @@ key. With --against, other checkpoints and baselines are measured on the same co
   seqmelody evaluate runs/quick/checkpoint data/essen.corpus --against length ngram
 
 With --suite, a file says which methods are measured on which tasks: corruption, ratings, ratings
-learnt, people against machines, stability, cost; several trainings may count as one method. What is missing is skipped, and a method that fails stops no other;
-the exit code then is 1.
+learnt, people against machines, stability, cost, retrieval of variants, labels told from embeddings
+(probe); several trainings may count as one method. What is missing is skipped, and a method that
+fails stops no other; the exit code then is 1.
 
   seqmelody evaluate --suite configs/evaluation.yaml --html report.html"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("checkpoint", nargs="?", help="checkpoint folder, or .ckpt file of a run")
+    parser.add_argument("checkpoint", nargs="?", help=CHECKPOINT_HELP)
     parser.add_argument("corpus", nargs="?", help="folder that 'seqmelody prepare' wrote")
     parser.add_argument(
         "--against",
         nargs="+",
         metavar="METHOD",
         default=[],
-        help="other checkpoints and baselines (length, density, ...) to put beside it",
+        help="other checkpoints, baselines (length, density, ...) and 'untrained' to put beside it",
     )
     parser.add_argument("--suite", metavar="FILE", help="YAML file of methods, data and tasks")
     parser.add_argument("--json", metavar="FILE", help="write the figures here as well")
@@ -82,13 +85,13 @@ def _run_checkpoint(args: argparse.Namespace) -> int:
 
     from seqmelody.baselines import BASELINES
     from seqmelody.errors import UsageError
+    from seqmelody.evaluation.protocols import UNTRAINED
 
     for spec in args.against:
-        if spec not in BASELINES and not Path(spec).exists():
-            # Not after all else has been measured.
-            raise UsageError(
-                f"{spec}: no such checkpoint; the baselines are {', '.join(BASELINES)}"
-            )
+        # Not after all else has been measured.
+        if spec not in (*BASELINES, UNTRAINED, *SHIPPED) and not Path(spec).exists():
+            known = ", ".join((*BASELINES, UNTRAINED))
+            raise UsageError(f"{spec}: no such checkpoint; the baselines are {known}")
 
     from seqmelody.evaluation.report import evaluate, evaluate_against, side_by_side
 

@@ -39,6 +39,10 @@ VARIANTS = "variants"
 """The checkpoint that was trained to tell how alike melodies are."""
 SHIPPED = ("melodic", "rated", VARIANTS)
 """Checkpoints that come with the package."""
+CHECKPOINT_HELP = (
+    "checkpoint folder or .ckpt file, or one that comes with seqmelody, by name: "
+    f"{', '.join(SHIPPED)}"
+)
 
 
 def add_scorer_arguments(parser: argparse.ArgumentParser, default: str = "melodic") -> None:
@@ -51,8 +55,7 @@ def add_scorer_arguments(parser: argparse.ArgumentParser, default: str = "melodi
     parser.add_argument(
         "--checkpoint",
         metavar="C",
-        help="checkpoint folder or .ckpt file, or one that comes with seqmelody, by name: "
-        f"{', '.join(SHIPPED)} (default: {default})",
+        help=f"{CHECKPOINT_HELP} (default: {default})",
     )
     parser.add_argument(
         "--line",
@@ -110,8 +113,8 @@ def load_scorer(args: argparse.Namespace, default: str | None = None) -> Scorer:
     if args.threads is not None and args.threads < 1:
         raise UsageError(f"threads must be at least 1, not {args.threads}")
     named = default if args.checkpoint is None else args.checkpoint
-    if named is not None and named not in SHIPPED and not Path(named).exists():
-        raise CheckpointError(f"{named}: no such checkpoint folder or .ckpt file")
+    if named is not None:
+        require_there(named)
 
     from seqmelody.scorer import Scorer
 
@@ -122,6 +125,16 @@ def load_scorer(args: argparse.Namespace, default: str | None = None) -> Scorer:
         line=line,
         listener=getattr(args, "listener", None),
     )
+
+
+def require_there(checkpoint: str) -> None:
+    """Checks that a checkpoint is there, before torch is imported to read it.
+
+    Raises:
+        CheckpointError: It is not.
+    """
+    if checkpoint not in SHIPPED and not Path(checkpoint).exists():
+        raise CheckpointError(f"{checkpoint}: no such checkpoint folder or .ckpt file")
 
 
 def open_corpora(paths: Sequence[str], scorer: Scorer) -> list[str | Corpus]:

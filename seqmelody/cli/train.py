@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from seqmelody.errors import UsageError
@@ -79,7 +80,7 @@ def _parse(argv: list[str]) -> tuple[TrainConfig, bool]:
 
     parser = build_parser()
     try:
-        settings = parser.instantiate(parser.parse_args(argv)).as_dict()
+        settings = parser.instantiate(parser.parse_args(_files_first(argv))).as_dict()
         settings.pop("config")
         resume = bool(settings.pop("resume"))
         return TrainConfig(**settings), resume
@@ -90,6 +91,23 @@ def _parse(argv: list[str]) -> tuple[TrainConfig, bool]:
         ) from error
     except (argparse.ArgumentError, ValueError) as error:
         raise UsageError(f"{_reason(error)}; see seqmelody train --help") from error
+
+
+def _files_first(argv: list[str]) -> list[str]:
+    """The arguments in such an order that options override files wherever they stand.
+
+    Otherwise a file would override the options before it.
+    """
+    files, options = [], []
+    left = iter(argv)
+    for argument in left:
+        if argument == "--config":
+            files += [argument, *islice(left, 1)]
+        elif argument.startswith("--config="):
+            files.append(argument)
+        else:
+            options.append(argument)
+    return files + options
 
 
 def _reason(error: Exception) -> str:

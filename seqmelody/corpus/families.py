@@ -21,6 +21,11 @@ from seqmelody.errors import UsageError
 NO_FAMILY = -1
 
 
+def entry_name(entry: Any) -> str:
+    """The family, or any class, that an entry of a column names; empty where it names none."""
+    return "" if entry is None or entry != entry else str(entry)  # noqa: PLR0124 - not a number
+
+
 @dataclass(frozen=True)
 class Families:
     """A column of labels whose values are families.

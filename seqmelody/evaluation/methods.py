@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from seqmelody import baselines
 from seqmelody.batching import bucket, gather
-from seqmelody.checkpoint import Checkpoint, load_checkpoint
+from seqmelody.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from seqmelody.config import ModelConfig
 from seqmelody.corpus import Corpus
-from seqmelody.errors import CorpusError, SeqmelodyError, UsageError
+from seqmelody.errors import CheckpointError, CorpusError, SeqmelodyError, UsageError
 from seqmelody.evaluation.protocols import (
+    UNTRAINED,
     EmbeddingMethod,
     Method,
     PlainMethod,
@@ -30,8 +31,6 @@ from seqmelody.scorer.comparing import comparable
 from seqmelody.tokens import TokenBatch
 from seqmelody.whitening import Whitening
 
-UNTRAINED = "untrained"
-"""The default network with random weights."""
 _NOTES_PER_BATCH = 8192
 _NOTES_TO_WHITEN_BY = 200_000
 _ROWS_AT_ONCE = 256
@@ -195,10 +194,12 @@ def method(spec: str | Path, corpus: Corpus | None = None) -> PlainMethod:
             return _untrained(corpus)
         made: PlainMethod = baselines.make(str(spec), corpus)
         return made
-    if not Path(spec).exists():
+    try:
+        path = find_checkpoint(spec)
+    except CheckpointError:
         known = ", ".join((*baselines.BASELINES, UNTRAINED))
-        raise UsageError(f"{spec}: no such checkpoint; the baselines are {known}")
-    return CheckpointMethod(load_checkpoint(spec))
+        raise UsageError(f"{spec}: no such checkpoint; the baselines are {known}") from None
+    return CheckpointMethod(load_checkpoint(path))
 
 
 def _untrained(corpus: Corpus) -> CheckpointMethod:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqmelody.corpus import Corpus
-from seqmelody.corpus.families import NO_FAMILY, blocks
-from seqmelody.errors import CorpusError, SeqmelodyError
+from seqmelody.corpus.families import NO_FAMILY, blocks, entry_name
+from seqmelody.errors import CorpusError, UsageError
 from seqmelody.evaluation.intervals import Estimate, Statistic, bootstrap, bootstrap_mean
 from seqmelody.evaluation.methods import Remembered
 from seqmelody.evaluation.tasks import FOLDS
@@ -76,11 +76,11 @@ class Labelled:
         Raises:
             CorpusError: There is no such column, or it leaves fewer than two classes, or too few
                 groups of one.
-            SeqmelodyError: scikit-learn is not installed.
+            UsageError: scikit-learn is not installed.
         """
         column = corpus.column(label)
         named = np.array(
-            ["" if column[row] is None else str(column[row]) for row in rows.tolist()],
+            [entry_name(column[row]) for row in rows.tolist()],
             dtype=np.str_,
         )
         groups = _groups(corpus, rows, together)
@@ -163,7 +163,8 @@ def probe_task(method: Remembered, about: Labelled) -> ProbeResult:
         about: The melodies and their labels.
 
     Raises:
-        SeqmelodyError: scikit-learn is not installed, or a number of the method is not finite.
+        SeqmelodyError: A number of the method is not finite.
+        UsageError: scikit-learn is not installed.
     """
     told = {_NEAREST: _by_neighbours(method, about)}
     if method.has_vectors:
@@ -232,11 +233,9 @@ def _groups(corpus: Corpus, rows: NDArray[np.int64], together: str | None) -> ND
     if together is None:
         return near.astype(np.int64)
     column = corpus.column(together)
-    numbers: dict[Any, int] = {}
-    entry = [
-        NO_FAMILY if column[row] is None else numbers.setdefault(column[row], len(numbers))
-        for row in rows.tolist()
-    ]
+    numbers = {"": NO_FAMILY}
+    named = (entry_name(column[row]) for row in rows.tolist())
+    entry = [numbers.setdefault(name, len(numbers)) for name in named]
     return blocks(near.astype(np.int32), np.array(entry, dtype=np.int32)).astype(np.int64)
 
 
@@ -260,9 +259,7 @@ def _folds(label: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.in
     try:
         from sklearn.model_selection import StratifiedGroupKFold
     except ImportError as error:
-        raise SeqmelodyError(
-            "a probe needs scikit-learn; pip install 'seqmelody[sklearn]'"
-        ) from error
+        raise UsageError("a probe needs scikit-learn; pip install 'seqmelody[sklearn]'") from error
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     fold = np.zeros(len(label), dtype=np.int64)
     for number, (_, left) in enumerate(folds.split(label, label, groups)):

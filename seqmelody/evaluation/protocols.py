@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from seqmelody.tokens import TokenBatch
 
+UNTRAINED = "untrained"
+"""Name of the method that is the default network with random weights."""
+
 
 @runtime_checkable
 class Method(Protocol):

@@ -22,7 +22,7 @@ from seqmelody.evaluation.probe import Labelled, probe_task
 from seqmelody.evaluation.protocols import Method
 from seqmelody.evaluation.ratings import ratings_task
 from seqmelody.evaluation.results import Result, Row
-from seqmelody.evaluation.retrieval import AT, Pool, retrieval_task
+from seqmelody.evaluation.retrieval import Pool, retrieval_task
 from seqmelody.evaluation.selection import Rated, rows_of
 from seqmelody.evaluation.stability import stability_task
 from seqmelody.evaluation.supervised import SupervisedResult, supervised_task
@@ -38,6 +38,7 @@ from seqmelody.evaluation.tasks import (
     StabilityConfig,
     SupervisedConfig,
 )
+from seqmelody.objectives.metrics import RECALL_AT
 
 Measure: TypeAlias = Callable[[Remembered], Row]
 CorpusTask: TypeAlias = (
@@ -200,7 +201,7 @@ def _about_pool(pool: Pool) -> str:
         f"{len(pool.queries)} melodies of {pool.families} families with two or more are asked for the "
         f"others of their family, among all {len(pool.rows)} but the one that asks. Means over those "
         f"that ask: average precision (MAP), whether the first found is right (P@1), share of the "
-        f"family among the first {AT}. Intervals: whole families were drawn."
+        f"family among the first {RECALL_AT}. Intervals: whole families were drawn."
     )
     if pool.copied:
         note += (

@@ -10,7 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from seqmelody.checkpoint import load_checkpoint
+from seqmelody.checkpoint import find_checkpoint, load_checkpoint
 from seqmelody.config import HELD_OUT_KINDS, TRAINED_KINDS
 from seqmelody.corpus import Corpus
 from seqmelody.errors import CorpusError
@@ -130,7 +130,7 @@ def evaluate(
         CorpusError: The corpus cannot be read, the split is empty, the tokenizer is another one, or
             the melodies cannot be spoiled.
     """
-    scoring = CheckpointMethod(load_checkpoint(checkpoint))
+    scoring = CheckpointMethod(load_checkpoint(find_checkpoint(checkpoint)))
     opened = Corpus.open(corpus, tokenizer=scoring.checkpoint.tokenizer)
     return _measure(scoring, opened, split=split, copies=copies, seed=seed, progress=progress)
 

@@ -12,16 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqmelody.corpus import Corpus
+from seqmelody.corpus.families import entry_name
 from seqmelody.errors import CorpusError
 from seqmelody.evaluation.intervals import Estimate, bootstrap_mean
 from seqmelody.evaluation.methods import Remembered
+from seqmelody.objectives.metrics import RECALL_AT, ranked
 from seqmelody.tokens import TokenBatch
 
-AT = 10
-"""How many of the first found recall is about."""
-_DIGITS = 6
-"""Similarities that are equal up to here are: how a sum of products is rounded hinges on its place."""
-_FIGURES = ("MAP", "P@1", f"recall@{AT}")
+_FIGURES = ("MAP", "P@1", f"recall@{RECALL_AT}")
 _LEFT_OUT = "copies left out"
 
 
@@ -58,7 +56,7 @@ class Pool:
             CorpusError: There is no such column, or no family has two of these melodies.
         """
         column = corpus.column(label)
-        named = [_name(column[row]) for row in rows.tolist()]
+        named = [entry_name(column[row]) for row in rows.tolist()]
         names = tuple(sorted({name for name in named if name}))
         number = {name: place for place, name in enumerate(names)}
         family = np.array([number.get(name, -1) for name in named], dtype=np.int64)
@@ -152,7 +150,7 @@ def retrieval_task(method: Remembered, pool: Pool) -> tuple[RetrievalResult, ByF
     fewer_QF = np.full_like(told_QF, np.nan)
     place = 0
     for block_BP in method.similarities(pool.melodies, pool.queries):
-        for similarity_P in np.round(block_BP.astype(np.float64), _DIGITS):
+        for similarity_P in block_BP:
             query = pool.queries[place]
             others = np.arange(len(pool.rows)) != query
             wanted = pool.family == pool.family[query]
@@ -182,45 +180,6 @@ def retrieval_task(method: Remembered, pool: Pool) -> tuple[RetrievalResult, ByF
         figures={name: tuple(mean.tolist()) for name, mean in zip(_FIGURES, means, strict=True)},
     )
     return result, by_family
-
-
-def ranked(
-    similarity: NDArray[np.float64], wanted: NDArray[np.bool_]
-) -> tuple[float, float, float]:
-    """Average precision, precision at 1 and recall at 10 of a list ordered by similarity.
-
-    Melodies that are equally alike stand in no order: each figure is its mean over all orders of them,
-    in closed form (McSherry & Najork, 2008, *Computing information retrieval performance measures
-    efficiently in the presence of tied scores*).
-
-    Args:
-        similarity: Of each melody, ``(melodies,)``.
-        wanted: Which of them should be found; one at least.
-    """
-    order = np.argsort(-similarity, kind="stable")
-    ordered, hit = similarity[order], wanted[order].astype(np.float64)
-    first = np.flatnonzero(np.diff(ordered, prepend=np.inf))
-    size = np.diff(first, append=len(ordered))
-    hits = np.add.reduceat(hit, first)
-    before = np.cumsum(hits) - hits
-    level = np.repeat(np.arange(len(first)), size)
-    place = np.arange(len(ordered))
-    # Of a place among equals: how likely a hit is there, and how many of the others lie above it.
-    likely = hits[level] / size[level]
-    above = (place - first[level]) * (hits[level] - 1) / np.maximum(size[level] - 1, 1)
-    precision = (before[level] + 1 + above) / (place + 1)
-    total = hit.sum()
-    within = np.clip(AT - first, 0, size)
-    return (
-        float((likely * precision).sum() / total),
-        float(hits[0] / size[0]),
-        float((hits * within / size).sum() / total),
-    )
-
-
-def _name(entry: Any) -> str:
-    """The family that an entry of a column names; empty if none."""
-    return "" if entry is None or entry != entry else str(entry)  # noqa: PLR0124 - not a number
 
 
 def _copies(melodies: TokenBatch) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from seqmelody.corpus import Corpus
-from seqmelody.errors import CorpusError, SeqmelodyError
+from seqmelody.errors import CorpusError, UsageError
 from seqmelody.evaluation.intervals import Estimate
 from seqmelody.evaluation.methods import Remembered
 from seqmelody.evaluation.protocols import Method, VectorMethod
@@ -90,7 +90,7 @@ def supervised_task(
         progress: Show a progress bar.
 
     Raises:
-        SeqmelodyError: scikit-learn is not installed.
+        UsageError: scikit-learn is not installed.
         CorpusError: There are fewer groups of near-duplicates than twice the folds.
         ValueError: There is no such regression.
     """
@@ -99,7 +99,7 @@ def supervised_task(
     try:
         from sklearn.model_selection import GroupKFold
     except ImportError as error:
-        raise SeqmelodyError(
+        raise UsageError(
             "supervised ratings need scikit-learn; pip install 'seqmelody[baselines]'"
         ) from error
     if len(np.unique(stimuli.groups)) < 2 * FOLDS:

@@ -21,7 +21,7 @@ from contextlib import nullcontext
 import numpy as np
 from numpy.typing import NDArray
 
-from seqmelody.errors import SeqmelodyError
+from seqmelody.errors import UsageError
 
 PROJECTED = 8_000
 """Of more melodies, so many are projected: the time grows faster than their number."""
@@ -38,10 +38,10 @@ def require_projection() -> None:
     """Checks that scikit-learn is there, before anything takes time.
 
     Raises:
-        SeqmelodyError: It is not installed.
+        UsageError: It is not installed.
     """
     if importlib.util.find_spec("sklearn") is None:
-        raise SeqmelodyError("a map needs scikit-learn; pip install 'seqmelody[sklearn]'")
+        raise UsageError("a map needs scikit-learn; pip install 'seqmelody[sklearn]'")
 
 
 def project(

@@ -27,8 +27,8 @@ pair counts that differs in pitch, and what a note counts that the other melody 
 log-odds of variants that agree in four notes of five, against melodies that meet by chance."""
 TIME_SCALES = (Fraction(1), Fraction(2), Fraction(1, 2))
 """How many times as long the notes of the hit may be; the same tune is notated either way."""
-LARGEST_TABLE = 1 << 26
-"""Pairs of notes up to which melodies are aligned: a cell of the table takes four bytes."""
+LARGEST_TABLE = 1 << 22
+"""Pairs of notes up to which melodies are aligned, such as two melodies of 2,048: seconds, and 16 MB."""
 _SETTINGS_AT_ONCE = 16
 
 _INTERVALS = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +28,7 @@ from seqmelody.retrieval.melodies import MelodiesWriter
 from seqmelody.retrieval.neighbours import EXACT_BELOW, require_usearch, write_graph
 from seqmelody.scorer import CorpusRows, Item, Items, Scorer
 from seqmelody.scorer.comparing import comparable
+from seqmelody.scorer.items import several
 from seqmelody.tokens import TokenBatch, Tokenizer
 
 _BLOCK_ROWS = 8192
@@ -84,7 +85,7 @@ class IndexWriter:
         Raises:
             InputError: A vector is of another size, holds what is no finite number, or has no
                 direction.
-            SeqmelodyError: There are so many that they need a graph, and ``usearch`` is missing.
+            UsageError: There are so many that they need a graph, and ``usearch`` is missing.
         """
         unit_RE, wrong = unit_vectors(vector_RE, self._size)
         if wrong is not None:
@@ -189,9 +190,7 @@ def write_items(
 
 def _named(items: Items, ids: deque[Iterator[str]]) -> Iterator[Item]:
     """The items, folders walked, while what their melodies are called is noted down."""
-    one = isinstance(items, (str, os.PathLike, Corpus)) or not isinstance(items, Iterable)
-    several: Iterable[Any] = [items] if one else items  # type: ignore[assignment]
-    for number, item in enumerate(several):
+    for number, item in enumerate(several(items)):
         if isinstance(item, Corpus):
             ids.append(item.iter_column("id"))
             yield item

@@ -98,7 +98,7 @@ class MelodyIndex:
 
         Raises:
             CorpusError: There is none, it is damaged, or another version of the package wrote it.
-            SeqmelodyError: It is so large that it needs ``usearch``, which is not installed.
+            UsageError: It is so large that it needs ``usearch``, which is not installed.
         """
         return cls(Path(folder), Header.read(Path(folder)))
 
@@ -126,9 +126,9 @@ class MelodyIndex:
 
         Raises:
             InputError: An item cannot be read, and ``failed`` was not given.
-            SeqmelodyError: No melody could be read; or there are so many that ``usearch`` is
-                needed, which is not installed.
-            UsageError: Something else than an index is at ``out``, or it cannot be written to.
+            SeqmelodyError: No melody could be read.
+            UsageError: Something else than an index is at ``out``, or it cannot be written to; or
+                there are so many melodies that ``usearch`` is needed, which is not installed.
         """
         with IndexWriter(
             out,
@@ -188,13 +188,19 @@ class MelodyIndex:
         """Checks that a checkpoint is the one whose embeddings the index holds.
 
         Raises:
-            UsageError: It is another.
+            UsageError: It is another; or the index's notes are another tokenizer's.
         """
         if checkpoint.fingerprint != self.fingerprint:
             raise UsageError(
                 f"{self.folder}: made with checkpoint {self.checkpoint!r} ({self.fingerprint}), and "
                 f"{checkpoint.name!r} ({checkpoint.fingerprint}) is another; give that one with "
                 "--checkpoint, or build the index again"
+            )
+        if self.tokenizer is not None and checkpoint.tokenizer != self.tokenizer:
+            raise UsageError(
+                f"{self.folder}: its notes were read with tokenizer {self.tokenizer.fingerprint}, and "
+                f"{checkpoint.name!r} reads with {checkpoint.tokenizer.fingerprint}; build the index "
+                "again, with the corpus that was embedded"
             )
 
     def checkpoint_name(self) -> str:

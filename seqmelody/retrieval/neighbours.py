@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqmelody.config import usable_cores
-from seqmelody.errors import SeqmelodyError
+from seqmelody.errors import UsageError
 
 if TYPE_CHECKING:
     from usearch.index import Index
@@ -67,7 +67,7 @@ class Neighbours:
             twins: File of the twins.
 
         Raises:
-            SeqmelodyError: ``usearch`` is not installed.
+            UsageError: ``usearch`` is not installed.
             ValueError: A file is damaged.
         """
         require_usearch()
@@ -127,7 +127,7 @@ def write_graph(vector_NE: NDArray[np.float32], graph: Path, twins: Path) -> Non
         twins: File of the twins.
 
     Raises:
-        SeqmelodyError: ``usearch`` is not installed.
+        UsageError: ``usearch`` is not installed.
     """
     require_usearch()
     from usearch.index import Index
@@ -168,12 +168,12 @@ def require_usearch() -> None:
     """Checks that the graph can be made or read.
 
     Raises:
-        SeqmelodyError: ``usearch`` is not installed.
+        UsageError: ``usearch`` is not installed.
     """
     try:
         import usearch.index  # noqa: F401 - whether it is there
     except ImportError as error:
-        raise SeqmelodyError(
+        raise UsageError(
             f"an index of {EXACT_BELOW:,} melodies or more needs usearch; "
             "pip install 'seqmelody[search]'"
         ) from error

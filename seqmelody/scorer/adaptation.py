@@ -18,6 +18,7 @@ from seqmelody.checkpoint import (
     CARD_FILE,
     CONFIG_FILE,
     Checkpoint,
+    find_checkpoint,
     load_checkpoint,
     save_checkpoint,
 )
@@ -86,9 +87,9 @@ def adapt(
         UsageError: The ratings cannot be read or used, the checkpoint knows another scale, or there
             is something else at ``out``.
     """
-    out = Path(out)
+    out, checkpoint = Path(out), find_checkpoint(checkpoint)
     if out.exists():
-        _require_free(out, Path(checkpoint), Path(ratings), replace)
+        _require_free(out, checkpoint, Path(ratings), replace)
     if scale is not None and not (math.isfinite(scale[0]) and scale[0] < scale[1] < math.inf):
         raise UsageError(f"the scale must be two rising numbers, not {scale[0]:g} {scale[1]:g}")
     if listener is not None and not listener.strip():
@@ -131,7 +132,7 @@ def adapt(
         # What a link leads to is replaced, not the link.
         out.resolve(),
         dataclasses.replace(loaded, listeners=listeners),
-        _card(Path(checkpoint), loaded, listeners),
+        _card(checkpoint, loaded, listeners),
     )
     warnings = table.warnings
     again = sorted(fitted.keys() & known.listeners.keys())

@@ -98,7 +98,7 @@ class ItemReader:
         self._line = line
         self._familiarity = familiarity
         self._chunk_notes = chunk_notes
-        self._items = iter(enumerate(_as_items(items)))
+        self._items = iter(enumerate(several(items)))
         self._drawn: deque[tuple[int, Any]] = deque()
         self._parts: Iterator[ReadChunk] | None = None
 
@@ -292,7 +292,8 @@ class _OpenSource(MidiSource):
         return read_bounded(self.data, self.name)
 
 
-def _as_items(items: Any) -> Iterable[Any]:
+def several(items: Any) -> Iterable[Any]:
+    """Items, or one in place of a list of one, as what can be gone through."""
     one = isinstance(items, (str, os.PathLike, bytes, bytearray, memoryview, Melody))
     one = one or _is_corpus(items) or hasattr(items, "read")
     # Open files can be iterated over, by lines; a MidiFile and a MidiSource cannot.

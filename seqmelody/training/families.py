@@ -5,10 +5,8 @@ Shapes: B melodies of a step, N melodies of a split, E embedding size.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +16,7 @@ from torch import Tensor
 from seqmelody.batching import Batch, OrderedBatches, bucket, corpus_batch
 from seqmelody.config import FamilyConfig
 from seqmelody.corpus import Corpus
+from seqmelody.corpus.families import entry_name
 from seqmelody.errors import UsageError
 from seqmelody.objectives import Family
 from seqmelody.objectives.metrics import mean_average_precision
@@ -113,7 +112,7 @@ class Families:
             batch = self._variation.vary(batch, generator, strength=config.variation)
         pieces = bucket(batch.length_B.numpy(), NOTES_PER_PIECE, window=len(batch))
         return FamilyBatch(
-            tuple(_trimmed(batch[torch.from_numpy(rows)]) for rows in pieces),
+            tuple(batch[torch.from_numpy(rows)].trimmed() for rows in pieces),
             torch.from_numpy(family_B[np.concatenate(pieces)]),
         )
 
@@ -149,13 +148,9 @@ def _families(column: str, corpus: Corpus) -> NDArray[np.int64]:
             f"family.column {column!r}: {corpus.folder} has no such column, but "
             f"{', '.join(corpus.columns)}"
         )
-    names = np.array(["" if _missing(entry) else str(entry) for entry in corpus.column(column)])
+    names = np.array([entry_name(entry) for entry in corpus.column(column)])
     _, number_R = np.unique(names, return_inverse=True)
     return np.where(names == "", -1, number_R)
-
-
-def _missing(entry: Any) -> bool:
-    return entry is None or (isinstance(entry, float) and math.isnan(entry))
 
 
 def _require_apart(column: str, corpus: Corpus, family_R: NDArray[np.int64]) -> None:
@@ -180,14 +175,3 @@ def _by_family(
     members = [part for part in parts if len(part) >= 2 and family_R[part[0]] >= 0]
     related = np.concatenate([np.zeros(0, dtype=np.int64), *members])
     return members, np.setdiff1d(rows, related)
-
-
-def _trimmed(batch: Batch) -> Batch:
-    """Without the padding that only longer melodies need."""
-    longest = int(batch.length_B.max())
-    return Batch(
-        batch.pitch_BL[:, :longest],
-        batch.duration_BL[:, :longest],
-        batch.rest_BL[:, :longest],
-        batch.length_B,
-    )

@@ -162,12 +162,15 @@ class MelodyTraining(L.LightningModule):
 
     def scores_and_embeddings(self, batch: Batch) -> Scores:
         """Those of a batch on the CPU."""
-        return shared_scores(self.model, batch.to(self.device), embeddings=True)
+        found = shared_scores(self.model, batch.to(self.device), embeddings=True)
+        assert found.embedding_BE is not None
+        self._refuse_divergence(found.embedding_BE)
+        return found
 
     def _refuse_divergence(self, values: Tensor) -> None:
         if not values.isfinite().all():
             raise SeqmelodyError(
-                f"no finite loss or score any more at step {self.global_step}: training diverged; "
+                f"no finite loss, score or embedding any more at step {self.global_step}: training diverged; "
                 "lower optimizer.learning_rate"
             )
 

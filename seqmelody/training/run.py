@@ -22,7 +22,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from numpy.typing import NDArray
 
 from seqmelody.batching import Batch, OrderedBatches
-from seqmelody.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from seqmelody.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint
 from seqmelody.config import RELEASED, TrainConfig, to_yaml
 from seqmelody.corpus import Corpus
 from seqmelody.errors import CheckpointError, CorpusError, SeqmelodyError, UsageError
@@ -193,7 +193,7 @@ def _begin_from(checkpoint: str, module: MelodyTraining) -> None:
         CheckpointError: It cannot be read.
         UsageError: Its model is another one, or reads other tokens.
     """
-    found = load_checkpoint(checkpoint)
+    found = load_checkpoint(find_checkpoint(checkpoint))
     if found.tokenizer != module.tokenizer:
         raise UsageError(
             f"init {checkpoint}: reads tokenizer {found.tokenizer.fingerprint}, the corpus was "

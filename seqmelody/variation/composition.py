@@ -105,7 +105,7 @@ class Variation:
         for column, kind in enumerate(self.kinds):
             rows_R = undergoes_BK[:, column].nonzero()[:, 0]
             batch = self._vary_rows(batch, rows_R, kind, draws, strength)
-        return _trimmed(batch)
+        return batch.trimmed()
 
     def apply(
         self, batch: Batch, kind: str, generator: torch.Generator, *, strength: float = 1.0
@@ -127,7 +127,8 @@ class Variation:
         _require(kind)
         _check(strength)
         draws = Draws.of(len(batch), generator)
-        return _trimmed(self._vary_rows(batch, torch.arange(len(batch)), kind, draws, strength))
+        every_B = torch.arange(len(batch))
+        return self._vary_rows(batch, every_B, kind, draws, strength).trimmed()
 
     def _vary_rows(
         self, batch: Batch, rows_R: Tensor, kind: str, draws: Draws, strength: float
@@ -135,13 +136,13 @@ class Variation:
         """The batch with some of its rows varied, and padded for them."""
         if len(rows_R) == 0:
             return batch
-        some = _trimmed(batch[rows_R])
+        some = batch[rows_R].trimmed()
         number = list(KINDS).index(kind)
         varied = KINDS[kind](some, Manner(draws.of_rows(rows_R, number), strength, self.tokenizer))
         few_R = varied.length_B < some.length_B.clamp(max=FEWEST_NOTES)
         many_R = varied.length_B > some.length_B.clamp(min=self.max_notes)
         kept_R = ~(few_R | many_R)
-        return _put(batch, rows_R[kept_R], _trimmed(varied[kept_R]))
+        return _put(batch, rows_R[kept_R], varied[kept_R].trimmed())
 
 
 def _require(kind: str) -> None:
@@ -152,19 +153,6 @@ def _require(kind: str) -> None:
 def _check(strength: float) -> None:
     if not 0 < strength <= 1:
         raise ValueError(f"the strength of a variation lies in (0, 1], not {strength}")
-
-
-def _trimmed(batch: Batch) -> Batch:
-    """Without padding behind the longest."""
-    if len(batch) == 0:
-        return batch
-    width = int(batch.length_B.max())
-    return Batch(
-        batch.pitch_BL[:, :width],
-        batch.duration_BL[:, :width],
-        batch.rest_BL[:, :width],
-        batch.length_B,
-    )
 
 
 def _put(batch: Batch, rows_R: Tensor, rows: Batch) -> Batch:

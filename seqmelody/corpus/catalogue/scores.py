@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from seqmelody.errors import SeqmelodyError
+from seqmelody.errors import UsageError
 
 TICKS_PER_QUARTER = 480
 _VELOCITY = 80
@@ -45,7 +45,7 @@ def require_music21() -> str:
     try:
         import music21
     except ImportError as error:
-        raise SeqmelodyError(
+        raise UsageError(
             "scores are read with music21, which is not installed; pip install 'seqmelody[corpora]'"
         ) from error
     return str(music21.__version__)
