@@ -96,7 +96,7 @@ class Steps:
             )
             related = None
             if self.families is not None:
-                related = self.families.draw(seed_of(self.seed, step, 0, 1))
+                related = self.families.draw(seed_of(self.seed, step, 0, 0, 1))
             yield (*pair, related, *drawn)
 
     def state_dict(self) -> dict[str, int]:

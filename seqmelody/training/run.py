@@ -78,12 +78,14 @@ def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -
     corpus = Corpus.open(config.corpus)
     torch.manual_seed(config.seed)
     judged = read_judged(config, corpus)
-    families = None if config.family is None else Families(config.family, corpus)
     made = made_from(corpus.digest, judged, config.family)
     state = _state_to_resume(out, config, made) if resume else None
     for split in ("train", "validation"):
         if len(corpus.split(split)) == 0:
             raise CorpusError(f"{config.corpus}: no melodies in its {split} split")
+    families = None
+    if config.family is not None:
+        families = Families(config.family, corpus, progress=progress)
     contrast = Contrast(config.contrast, corpus)
     # Anew, so that the model's weights do not hinge on what else is learnt.
     torch.manual_seed(config.seed)
