@@ -275,6 +275,11 @@ class FamilyConfig:
     """Melodies without a family in a step; each beside a second variant of itself."""
     temperature: float = 0.08
     """Of the similarities; the lower, the more do the nearest strangers count."""
+    alignment: float = 0.0
+    """Weight of a second target: that embeddings be as alike as alignment finds the melodies. Above
+    0, a step takes a third longer, and 'seqmelody[search]' is needed."""
+    alignment_temperature: float = 0.05
+    """Of alignment's similarities; the lower, the more do the nearest count."""
     variation: float = 1.0
     """How much the melodies are varied, from 0 (not at all) to 1."""
     max_notes: int = 200
@@ -292,8 +297,11 @@ class FamilyConfig:
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"family.{name} must be at least {least}")
-        if not 0 < self.temperature < math.inf:
-            raise ValueError(f"family.temperature must be above 0, not {self.temperature}")
+        for name in ("temperature", "alignment_temperature"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"family.{name} must be above 0, not {getattr(self, name)}")
+        if not 0 <= self.alignment < math.inf:
+            raise ValueError(f"family.alignment must be 0 or more, not {self.alignment}")
         if not 0 <= self.variation <= 1:
             raise ValueError(f"family.variation must lie in [0, 1], not {self.variation}")
 

@@ -100,6 +100,13 @@ def test_some_rows_are_those_of_all(name, essen_corpus):
     np.testing.assert_array_equal(some, every[rows])
 
 
+@pytest.mark.parametrize("name", LEVENSHTEIN)
+def test_each_two_compared_once_gives_what_all_comparisons_give(name, essen_corpus):
+    melodies = essen_corpus.token_batch(np.arange(40))
+    [every] = Levenshtein(name).similarities(melodies, np.arange(40))
+    np.testing.assert_array_equal(Levenshtein(name).among(melodies), every)
+
+
 def test_the_median_is_that_of_the_time_that_pitches_sound():
     assert above_the_median(streams("C4:1 E4:1 G4:3")).tolist() == [-7, -3, 0]
     assert above_the_median(streams("C4:3 E4:1 G4:1")).tolist() == [0, 4, 7]

@@ -71,3 +71,44 @@ def test_learning_brings_relatives_together():
     found = normalize(vectors.detach(), dim=1)
     cosine = (found @ found.T).fill_diagonal_(-2)
     assert (families[cosine.argmax(1)] == families).all()
+
+
+def alignment_part(vectors: torch.Tensor, aligned: torch.Tensor) -> float:
+    """What the second target adds to the loss."""
+    objective, families = (
+        Family(0.1, alignment=2.0, alignment_temperature=0.2),
+        torch.arange(4) // 2,
+    )
+    return float(objective(vectors, families, aligned) - objective(vectors, families))
+
+
+def test_embeddings_as_alike_as_alignment_says_cost_nothing_more():
+    vectors = normalize(torch.randn(4, 3, generator=torch.Generator().manual_seed(1)), dim=1)
+    # A softmax does not hinge on what is added to a row, nor on a melody's likeness to itself.
+    aligned = 2.0 * vectors @ vectors.T + torch.arange(4.0)[:, None]
+    aligned.fill_diagonal_(9.0)
+    assert abs(alignment_part(vectors, aligned)) < 1e-5
+    assert alignment_part(vectors, aligned.flip(1)) > 0.1
+
+
+def test_what_alignment_adds_is_the_divergence_by_hand():
+    vectors = normalize(torch.randn(4, 3, generator=torch.Generator().manual_seed(2)), dim=1)
+    aligned = torch.rand(4, 4, generator=torch.Generator().manual_seed(3))
+    cosine = vectors @ vectors.T
+    total = 0.0
+    for row in range(4):
+        others = [other for other in range(4) if other != row]
+        wanted = [math.exp(aligned[row, other] / 0.2) for other in others]
+        found = [math.exp(cosine[row, other] / 0.1) for other in others]
+        for want, find in zip(wanted, found, strict=True):
+            share = want / sum(wanted)
+            total += share * math.log(share / (find / sum(found)))
+    assert math.isclose(alignment_part(vectors, aligned), 2.0 * total / 4, rel_tol=1e-4)
+
+
+def test_alignment_teaches_melodies_without_relatives_too():
+    vectors = torch.randn(4, 3, requires_grad=True)
+    loss = Family(0.1, alignment=1.0)(normalize(vectors, dim=1), torch.arange(4), torch.rand(4, 4))
+    loss.backward()
+    assert (vectors.grad.norm(dim=1) > 0).all()
+    assert vectors.grad.isfinite().all()

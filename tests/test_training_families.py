@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from judged import write_csv
+from melody_batches import together
 from runs import same_weights, small_run, weights_of
 
 from seqmelody.baselines.alignment import Levenshtein
@@ -160,6 +161,29 @@ def test_the_most_alike_are_found_by_alignment_and_one_tune_under_two_names_is_n
         left_out = np.setdiff1d(np.arange(31), [*others, family])
         left_out = left_out[similarity[family, left_out] <= 0.9]
         assert worst >= similarity[family, left_out].max()
+
+
+def test_alignment_compares_the_melodies_before_they_are_varied(corpus):
+    pytest.importorskip("rapidfuzz")
+    plain, varied = (
+        Families(dataclasses.replace(SETTINGS, alignment=1.0, variation=strength), corpus).draw(2)
+        for strength in (0.0, 1.0)
+    )
+    expected = [
+        Tokens(
+            piece.pitch_BL[row, :length].numpy().astype(np.uint8),
+            piece.duration_BL[row, :length].numpy().astype(np.uint16),
+            piece.rest_BL[row, :length].numpy().astype(np.uint16),
+        )
+        for piece in plain.pieces
+        for row, length in enumerate(piece.length_B.tolist())
+    ]
+    found = plain.aligned_BB.numpy()
+    alignment = Levenshtein("levenshtein-sampled")
+    np.testing.assert_allclose(found, alignment.among(together(*expected)))
+    # The same melodies, in the order of the lengths that variation has given them.
+    np.testing.assert_allclose(np.sort(varied.aligned_BB.numpy().ravel()), np.sort(found.ravel()))
+    assert Families(SETTINGS, corpus).draw(2).aligned_BB is None
 
 
 def test_what_is_measured_is_how_relatives_of_the_validation_split_are_found(corpus):

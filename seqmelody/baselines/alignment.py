@@ -18,7 +18,7 @@ in four the last notes do not correspond.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,8 @@ _KEYS = tuple(range(-5, 6))
 """Semitones between the median pitches of two variants, in nearly all pairs of a tune family."""
 _LONGEST = 2
 _MELODIES_AT_ONCE = 64
+_PAIRED_AT_ONCE = 16
+"""Few, so that hardly any pair is compared twice."""
 _LOWEST = 256
 """Added to a symbol to make it a character: any number above 127 and the widest shift would do."""
 
@@ -101,6 +103,17 @@ class Levenshtein:
         self._all_pairs = cdist
         self._scorer = Distance.normalized_similarity
 
+    def among(self, melodies: TokenBatch) -> NDArray[np.float32]:
+        """How alike some melodies are, each two of them compared once, ``(melodies, melodies)``."""
+        written = [self._writing.symbols(melodies[row]) for row in range(len(melodies))]
+        texts = [_text(symbols) for symbols in written]
+        found = np.zeros((len(texts), len(texts)), dtype=np.float32)
+        for start in range(0, len(texts), _PAIRED_AT_ONCE):
+            some = slice(start, start + _PAIRED_AT_ONCE)
+            found[some, start:] = self._best(written[some], texts[start:])
+        # A melody moved up beside another is that one moved down beside it.
+        return np.asarray(np.maximum(found, found.T))
+
     def similarities(
         self, melodies: TokenBatch, rows: NDArray[np.int64]
     ) -> Iterator[NDArray[np.float32]]:
@@ -116,15 +129,20 @@ class Levenshtein:
         written = [self._writing.symbols(melodies[row]) for row in range(len(melodies))]
         texts = [_text(symbols) for symbols in written]
         for start in range(0, len(rows), _MELODIES_AT_ONCE):
-            asked = [written[row] for row in rows[start : start + _MELODIES_AT_ONCE].tolist()]
-            best = np.zeros((len(asked), len(texts)), dtype=np.float32)
-            for shift in self._writing.shifts:
-                moved = [_text(symbols + shift) for symbols in asked]
-                found = self._all_pairs(
-                    moved, texts, scorer=self._scorer, dtype=np.float32, workers=1
-                )
-                np.maximum(best, found, out=best)
-            yield best
+            yield self._best(
+                [written[row] for row in rows[start : start + _MELODIES_AT_ONCE]], texts
+            )
+
+    def _best(
+        self, asked: Sequence[NDArray[np.int64]], texts: Sequence[str]
+    ) -> NDArray[np.float32]:
+        """How alike melodies are in the key in which they agree best, ``(asked, texts)``."""
+        best = np.zeros((len(asked), len(texts)), dtype=np.float32)
+        for shift in self._writing.shifts:
+            moved = [_text(symbols + shift) for symbols in asked]
+            found = self._all_pairs(moved, texts, scorer=self._scorer, dtype=np.float32, workers=1)
+            np.maximum(best, found, out=best)
+        return best
 
 
 def _text(symbols: NDArray[np.int64]) -> str:

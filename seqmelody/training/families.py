@@ -28,6 +28,8 @@ from seqmelody.variation import Variation
 
 NOTES_PER_PIECE = 4096
 """Of a step, padding counted: so little of it is padding."""
+ALIGNMENT = "levenshtein-sampled"
+"""What says how alike melodies are before anything is learnt: the best of alignments."""
 NEIGHBOURHOOD = 8
 """How many of the families most like one are drawn from."""
 _COMPARED = 2000
@@ -43,16 +45,19 @@ class FamilyBatch:
     Attributes:
         pieces: The melodies in batches of like length.
         family_B: Number of each one's family, in the order of the pieces.
+        aligned_BB: How alike alignment finds each two before they are varied, where that is asked.
     """
 
     pieces: tuple[Batch, ...]
     family_B: Tensor
+    aligned_BB: Tensor | None = None
 
     def to(self, device: torch.device) -> FamilyBatch:
         """The same on another device."""
         return FamilyBatch(
             tuple(piece.to(device) for piece in self.pieces),
             self.family_B.to(device, non_blocking=True),
+            None if self.aligned_BB is None else self.aligned_BB.to(device, non_blocking=True),
         )
 
 
@@ -77,7 +82,8 @@ class Families:
         self.config = config
         self.corpus = corpus
         self.weight = config.weight
-        self.objective = Family(config.temperature)
+        self.objective = Family(config.temperature, config.alignment, config.alignment_temperature)
+        self._alignment = Levenshtein(ALIGNMENT) if config.alignment else None
         self._variation = Variation(tokenizer=corpus.tokenizer, max_notes=2 * config.max_notes)
         self._family_R = _families(config.column, corpus)
         _require_apart(config.column, corpus, self._family_R)
@@ -118,15 +124,26 @@ class Families:
         singles = random.choice(self._singles, count, replace=False)
         drawn += [np.repeat(row, 2) for row in singles]
         family_B = np.repeat(np.arange(len(drawn)), [len(rows) for rows in drawn])
-        batch = corpus_batch(self.corpus, np.concatenate(drawn))
+        rows = np.concatenate(drawn)
+        batch = corpus_batch(self.corpus, rows)
         if config.variation > 0:
             generator = torch.Generator().manual_seed(int(random.integers(2**63)))
             batch = self._variation.vary(batch, generator, strength=config.variation)
         pieces = bucket(batch.length_B.numpy(), NOTES_PER_PIECE, window=len(batch))
+        order = np.concatenate(pieces)
         return FamilyBatch(
-            tuple(batch[torch.from_numpy(rows)].trimmed() for rows in pieces),
-            torch.from_numpy(family_B[np.concatenate(pieces)]),
+            tuple(batch[torch.from_numpy(piece)].trimmed() for piece in pieces),
+            torch.from_numpy(family_B[order]),
+            self._aligned(rows[order]),
         )
+
+    def _aligned(self, rows: NDArray[np.int64]) -> Tensor | None:
+        """How alike alignment finds each two, ``(B, B)``."""
+        if self._alignment is None:
+            return None
+        own, place_B = np.unique(rows, return_inverse=True)
+        found = self._alignment.among(self.corpus.token_batch(own))
+        return torch.from_numpy(found[np.ix_(place_B, place_B)])
 
     def _draw_families(self, random: np.random.Generator) -> list[int]:
         """Families by chance, each followed by some of those that are most like it."""
@@ -174,7 +191,7 @@ def most_alike(
     """For each family the others whose melodies are most like its own, by alignment.
 
     A melody of middle length stands for its family; transposition and rhythm are taken into account
-    (``levenshtein-sampled``). Of very many families each is compared with some, drawn once for all.
+    (``ALIGNMENT``). Of very many families each is compared with some, drawn once for all.
     Those that are nearly the same are left out: one tune under two names is not to be told apart.
 
     Args:
@@ -188,7 +205,7 @@ def most_alike(
     Raises:
         UsageError: rapidfuzz is not installed.
     """
-    alignment = Levenshtein("levenshtein-sampled")
+    alignment = Levenshtein(ALIGNMENT)
     middle = [
         rows[np.argsort(corpus.notes[rows], kind="stable")[len(rows) // 2]] for rows in members
     ]

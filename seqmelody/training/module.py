@@ -152,7 +152,7 @@ class MelodyTraining(L.LightningModule):
     def _family(self, families: Families, seen: FamilyBatch, logs: bool) -> Tensor:
         found = [shared_scores(self.model, piece, embeddings=True) for piece in seen.pieces]
         vectors = [piece.embedding_BE for piece in found if piece.embedding_BE is not None]
-        loss = families.objective(torch.cat(vectors), seen.family_B)
+        loss = families.objective(torch.cat(vectors), seen.family_B, seen.aligned_BB)
         if logs:
             self.log("train/family_loss", loss.detach())
         return loss
