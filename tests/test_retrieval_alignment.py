@@ -136,6 +136,14 @@ def test_unlike_melodies_share_little():
     assert found.length < 10
 
 
+def test_what_chance_gives_is_called_so():
+    tunes = [Tokenizer().encode(melody) for melody in TUNES.values()]
+    for one, other in itertools.product(tunes, repeat=2):
+        found = align(one, other)
+        assert found.by_chance == (one is not other)
+        assert ("no more than chance" in found.describe()) == found.by_chance
+
+
 @pytest.mark.parametrize(
     ("semitones", "name"),
     [

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 HELP = "find the melodies of an index that are like a tune"
 DESCRIPTION = """\
 Finds the melodies nearest to each query, in whatever key, by the cosine of their embeddings: 1 is the
-same, and tunes that have nothing to do with each other lie between 0 and 0.3. --align also shows the passage that a hit and the query share.
+same, and tunes that have nothing to do with each other lie between 0 and 0.3. --align also shows the
+passage that a hit and the query share.
 
   seqmelody search tunes.index whistled.mid
   seqmelody search tunes.index whistled.mid --align --export found/
@@ -35,7 +36,15 @@ same, and tunes that have nothing to do with each other lie between 0 and 0.3. -
 
 A passage such as 'notes 5-20 ~ notes 13-28, up a fourth, 14 of 16 alike' says: notes 5 to 20 of the
 query are notes 13 to 28 of the hit, which is a fourth higher; 14 of 16 have the same pitch then.
-Of the others, one has another pitch, or is there in one melody only.
+Of the others, one has another pitch, or is there in one melody only. 'No more than chance gives':
+unrelated melodies share as much now and then.
+
+As JSON, each query is one object: 'query', 'warnings' and 'hits' (or 'error'); each hit has 'rank',
+'similarity', 'id', 'path', 'same' (note by note, in whatever key) and with --align 'passage': its notes
+counted from 1, the hit's 'transposition' in semitones and 'time_scale' (how many times as long its notes
+are), how many notes are 'alike' of the passage's 'length' ('identity' is their ratio) and how many of
+those agree in rhythm too ('same_rhythm'), 'by_chance', 'score', and the 'pairs' of notes that stand for
+each other. CSV has the same but warnings, score and pairs.
 
 A query that cannot be read, or has fewer than 4 notes, gets a line that says why; the exit code is
 then 1."""
@@ -52,6 +61,7 @@ _PASSAGE = (
     "length",
     "identity",
     "same_rhythm",
+    "by_chance",
 )
 
 
@@ -206,6 +216,7 @@ def _passage(found: Alignment) -> dict[str, Any]:
         "length": found.length,
         "identity": round(found.identity, 4),
         "same_rhythm": int(found.same_rhythm.sum()),
+        "by_chance": found.by_chance,
     }
 
 

@@ -55,8 +55,8 @@ are variants of one tune. It gives no score.
 
 ## What the embedding is
 Trained so that melodies of a tune family lie close together and others apart (supervised contrastive
-learning; Khosla et al., 2020), each varied in every step as folk tunes vary. It is the same in all
-keys and hardly hinges on tempo.
+learning; Khosla et al., 2020), each varied in every step as folk tunes vary.{aligned} It is the same
+in all keys and hardly hinges on tempo.
 
 ## What it is not
 What a tune family is was decided by those who catalogued the collection; other traditions, other
@@ -79,6 +79,10 @@ seed {seed}.
 ## Measured
 {judged}"""
 
+_ALIGNED = (
+    " It was also taught how alike the edit distance of their notes, in the key in which they agree "
+    "best, finds any two melodies."
+)
 _DULL = (
     "No spoiled copy that it met was dull, so it has never learnt that dullness is a fault: one note "
     "repeated may score high. "
@@ -152,6 +156,7 @@ def model_card(
             steps=config.steps,
             seed=config.seed,
             judged=found.strip(),
+            aligned=_ALIGNED if config.family is not None and config.family.alignment else "",
             **splits,
         )
     rows = [f"| {kind} | {accuracy:.3f} |" for kind, accuracy in accuracies.items()]
