@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from seqmelody.config import CardConfig, ModelConfig, TrainConfig
+from seqmelody.config import (
+    CardConfig,
+    ContrastConfig,
+    FamilyConfig,
+    ModelConfig,
+    TrainConfig,
+)
 from seqmelody.training.card import model_card
 
 
@@ -83,3 +89,28 @@ def test_a_card_of_a_run_that_learnt_from_people_says_so_and_how_well():
     assert "without a single human rating" not in text
     assert "what people said of melodies (rating, catchy)" in text
     assert "| rating | spearman | 0.679 |" in text
+
+
+@pytest.mark.parametrize("alignment", [0.0, 2.0])
+def test_a_card_of_a_run_that_learnt_families_alone_tells_of_no_score(alignment):
+    config = TrainConfig(
+        corpus="c",
+        out="runs/folk",
+        contrast=ContrastConfig(weight=0),
+        family=FamilyConfig(alignment=alignment),
+    )
+    text = model_card(
+        config,
+        title="folk",
+        parameters=1,
+        fingerprint="f",
+        splits={"train": 1, "validation": 1, "test": 1},
+        used=1,
+        accuracies={},
+        family={"map": 0.7654},
+    )
+    assert "It gives no score" in text
+    assert "precision of 0.765" in text
+    assert "Pairwise accuracy" not in text
+    assert ("edit distance" in text) == (alignment > 0)
+    assert "{" not in text
