@@ -191,7 +191,7 @@ def aligned(rounds: Rounds, corpus: str, count: int, name: str) -> None:
         before = np.array([time.perf_counter(), time.process_time()])
         for _ in alignment.similarities(melodies, asked):
             pass
-        return np.array([time.perf_counter(), time.process_time()]) - before
+        return np.asarray(np.array([time.perf_counter(), time.process_time()]) - before)
 
     seconds(rows[:5])
     while rounds.next():
