@@ -267,10 +267,6 @@ class FamilyConfig:
     """In a step."""
     members: int = 4
     """Of each family in a step, at most."""
-    neighbours: int = 0
-    """For each family that is drawn by chance, how many of those that are most like it are drawn as
-    well: they are the hard ones to tell apart. Above 0, the families are aligned with each other
-    first, which takes a minute for 1,500 and needs 'seqmelody[search]'."""
     singles: int = 32
     """Melodies without a family in a step; each beside a second variant of itself."""
     temperature: float = 0.08
@@ -288,13 +284,7 @@ class FamilyConfig:
     def __post_init__(self) -> None:
         if not 0 < self.weight < math.inf:
             raise ValueError(f"family.weight must be above 0, not {self.weight}")
-        for name, least in (
-            ("families", 2),
-            ("members", 2),
-            ("neighbours", 0),
-            ("singles", 0),
-            ("max_notes", 8),
-        ):
+        for name, least in (("families", 2), ("members", 2), ("singles", 0), ("max_notes", 8)):
             if getattr(self, name) < least:
                 raise ValueError(f"family.{name} must be at least {least}")
         for name in ("temperature", "alignment_temperature"):

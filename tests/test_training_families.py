@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 
 import numpy as np
@@ -22,7 +21,7 @@ from seqmelody.corpus.build import prepare
 from seqmelody.errors import UsageError
 from seqmelody.midi import write_midi
 from seqmelody.tokens import Tokens
-from seqmelody.training.families import NEIGHBOURHOOD, Families, most_alike
+from seqmelody.training.families import Families
 from seqmelody.training.run import train
 from seqmelody.training.sharing import Scores
 from seqmelody.variation import Variation
@@ -111,56 +110,6 @@ def test_a_step_hinges_on_its_seed_alone(corpus):
         assert torch.equal(a.duration_BL, b.duration_BL)
     lengths = [torch.cat([piece.length_B for piece in one.draw(seed).pieces]) for seed in (5, 6)]
     assert lengths[0].tolist() != lengths[1].tolist()
-
-
-def rows_of(families: Families, corpus: Corpus, seed: int) -> list[list[int]]:
-    """The corpus rows of each family that a step without variation draws, in the order drawn."""
-    row_of = {corpus.tokens(row).pitch.tobytes(): row for row in corpus.split("train").tolist()}
-    seen = families.draw(seed)
-    of = seen.family_B.tolist()
-    rows: dict[int, list[int]] = {}
-    for piece in seen.pieces:
-        for row in range(len(piece)):
-            pitch = piece.pitch_BL[row, : int(piece.length_B[row])].numpy().astype(np.uint8)
-            rows.setdefault(of.pop(0), []).append(row_of[pitch.tobytes()])
-    return [rows[number] for number in sorted(rows)]
-
-
-def test_families_most_alike_are_drawn_together(corpus):
-    pytest.importorskip("rapidfuzz")
-    settings = dataclasses.replace(SETTINGS, variation=0.0, neighbours=1, singles=0)
-    families = Families(settings, corpus)
-    names = corpus.column("family")
-    train = corpus.split("train")
-    groups = [train[[names[row] == name for row in train]] for name in {names[r] for r in train}]
-    groups = sorted((rows for rows in groups if names[rows[0]]), key=lambda rows: rows[0])
-    alike = {
-        names[rows[0]]: {names[groups[other][0]] for other in others}
-        for rows, others in zip(groups, most_alike(corpus, groups), strict=True)
-    }
-    for seed in range(5):
-        drawn = [names[rows[0]] for rows in rows_of(families, corpus, seed)]
-        assert len(drawn) == len(set(drawn)) == settings.families
-        beside = sum(b in alike[a] for a, b in itertools.pairwise(drawn))
-        # Each that came by chance is followed by one of its neighbours.
-        assert beside >= settings.families // 2 - 1
-
-
-def test_the_most_alike_are_found_by_alignment_and_one_tune_under_two_names_is_not(corpus):
-    pytest.importorskip("rapidfuzz")
-    rows = corpus.split("train")[:30]
-    # Each melody a family of its own, and the first one twice.
-    found = most_alike(corpus, [np.array([row]) for row in [*rows, rows[0]]])
-    assert 0 not in found[30]
-    assert 30 not in found[0]
-    assert {len(others) for others in found} == {NEIGHBOURHOOD}
-    melodies = corpus.token_batch(np.array([*rows, rows[0]]))
-    [similarity] = Levenshtein("levenshtein-sampled").similarities(melodies, np.arange(31))
-    for family, others in enumerate(found):
-        worst = similarity[family, others].min()
-        left_out = np.setdiff1d(np.arange(31), [*others, family])
-        left_out = left_out[similarity[family, left_out] <= 0.9]
-        assert worst >= similarity[family, left_out].max()
 
 
 def test_alignment_compares_the_melodies_before_they_are_varied(corpus):

@@ -5,15 +5,13 @@ Shapes: B melodies of a step, N melodies of a split, E embedding size.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from seqmelody.baselines.alignment import Levenshtein
 from seqmelody.batching import Batch, OrderedBatches, bucket, corpus_batch
@@ -30,12 +28,6 @@ NOTES_PER_PIECE = 4096
 """Of a step, padding counted: so little of it is padding."""
 ALIGNMENT = "levenshtein-sampled"
 """What says how alike melodies are before anything is learnt: the best of alignments."""
-NEIGHBOURHOOD = 8
-"""How many of the families most like one are drawn from."""
-_COMPARED = 2000
-"""Families that are compared with each other, so that time is linear in their number."""
-_SAME_TUNE = 0.9
-"""Families of melodies more alike than this are probably one tune."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +59,6 @@ class Families:
     Args:
         config: Of the objective.
         corpus: With the column of families.
-        progress: Show a progress bar where families are compared.
 
     Attributes:
         weight: Of the objective in the sum of all.
@@ -75,10 +66,10 @@ class Families:
 
     Raises:
         UsageError: There is no such column, a split has too few families, a family is in two
-            splits, or families are to be compared without rapidfuzz.
+            splits, or alignment is asked for and rapidfuzz not installed.
     """
 
-    def __init__(self, config: FamilyConfig, corpus: Corpus, *, progress: bool = False) -> None:
+    def __init__(self, config: FamilyConfig, corpus: Corpus) -> None:
         self.config = config
         self.corpus = corpus
         self.weight = config.weight
@@ -100,9 +91,6 @@ class Families:
         # Large families have more to teach, but not in proportion: a melody of one tells less new.
         weight_F = np.sqrt([min(len(rows), 3 * config.members) for rows in members])
         self._chance_F = weight_F / weight_F.sum()
-        self._alike: list[NDArray[np.int64]] | None = None
-        if config.neighbours:
-            self._alike = most_alike(corpus, members, progress=progress)
         validation, _ = _by_family(corpus.split("validation"), self._family_R)
         self._validation = np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *validation]))
 
@@ -114,8 +102,9 @@ class Families:
         """
         random = np.random.default_rng(seed)
         config = self.config
+        chosen = random.choice(len(self._members), config.families, replace=False, p=self._chance_F)
         drawn: list[NDArray[np.int64]] = []
-        for family in self._draw_families(random):
+        for family in chosen.tolist():
             rows = self._members[family]
             picked = random.choice(rows, min(config.members, len(rows)), replace=False)
             # Of a pair there is a second variant too: two voices alone say little.
@@ -145,21 +134,6 @@ class Families:
         found = self._alignment.among(self.corpus.token_batch(own))
         return torch.from_numpy(found[np.ix_(place_B, place_B)])
 
-    def _draw_families(self, random: np.random.Generator) -> list[int]:
-        """Families by chance, each followed by some of those that are most like it."""
-        count = self.config.families
-        by_chance = random.choice(len(self._members), count, replace=False, p=self._chance_F)
-        if self._alike is None:
-            return [int(family) for family in by_chance]
-        # In a dictionary, since none may be drawn twice and their order is kept.
-        drawn: dict[int, None] = {}
-        for family in by_chance.tolist():
-            alike = random.permutation(self._alike[family])[: self.config.neighbours]
-            drawn |= dict.fromkeys([family, *alike.tolist()])
-            if len(drawn) >= count:
-                break
-        return list(drawn)[:count]
-
     def measure(self, embed: Callable[[Batch], Scores]) -> dict[str, float]:
         """How well each melody of the validation split finds its relatives there.
 
@@ -183,49 +157,6 @@ class Families:
         vector_NE = np.concatenate(vectors)
         family_N = self._family_R[np.concatenate(batches.batches)]
         return {"map": mean_average_precision(vector_NE @ vector_NE.T, family_N)}
-
-
-def most_alike(
-    corpus: Corpus, members: Sequence[NDArray[np.int64]], *, progress: bool = False
-) -> list[NDArray[np.int64]]:
-    """For each family the others whose melodies are most like its own, by alignment.
-
-    A melody of middle length stands for its family; transposition and rhythm are taken into account
-    (``ALIGNMENT``). Of very many families each is compared with some, drawn once for all.
-    Those that are nearly the same are left out: one tune under two names is not to be told apart.
-
-    Args:
-        corpus: Where the melodies are.
-        members: Rows of each family.
-        progress: Show a progress bar.
-
-    Returns:
-        Numbers of the families most like each, the most alike first; ``NEIGHBOURHOOD`` or fewer.
-
-    Raises:
-        UsageError: rapidfuzz is not installed.
-    """
-    alignment = Levenshtein(ALIGNMENT)
-    middle = [
-        rows[np.argsort(corpus.notes[rows], kind="stable")[len(rows) // 2]] for rows in members
-    ]
-    order = np.random.default_rng(0).permutation(len(members))
-    blocks = np.array_split(order, math.ceil(len(members) / _COMPARED))
-    found: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)] * len(members)
-    with tqdm(
-        total=len(members), unit=" families", desc="comparing", disable=None if progress else True
-    ) as bar:
-        for block in blocks:
-            melodies = corpus.token_batch(np.array(middle)[block])
-            here = 0
-            for some in alignment.similarities(melodies, np.arange(len(block))):
-                for similarity in np.where(some > _SAME_TUNE, -1.0, some):
-                    similarity[here] = -1
-                    nearest = np.argsort(-similarity, kind="stable")[:NEIGHBOURHOOD]
-                    found[block[here]] = block[nearest[similarity[nearest] >= 0]]
-                    here += 1
-                bar.update(len(some))
-    return found
 
 
 def _families(column: str, corpus: Corpus) -> NDArray[np.int64]:

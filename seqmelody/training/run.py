@@ -83,9 +83,7 @@ def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -
     for split in ("train", "validation"):
         if len(corpus.split(split)) == 0:
             raise CorpusError(f"{config.corpus}: no melodies in its {split} split")
-    families = None
-    if config.family is not None:
-        families = Families(config.family, corpus, progress=progress)
+    families = None if config.family is None else Families(config.family, corpus)
     contrast = Contrast(config.contrast, corpus)
     # Anew, so that the model's weights do not hinge on what else is learnt.
     torch.manual_seed(config.seed)
