@@ -161,7 +161,7 @@ def multiplied(rounds: Rounds, corpus: str, count: int) -> None:
 
 def embedded(rounds: Rounds, corpus: str, count: int) -> None:
     """The embeddings themselves."""
-    from seqmelody.checkpoint import VARIANTS
+    from seqmelody.config import VARIANTS
     from seqmelody.scorer import Scorer
 
     scorer = Scorer.load(VARIANTS, threads=1)
@@ -273,7 +273,7 @@ def _recall(index: Any, vector_NE: np.ndarray[Any, Any], queries: np.ndarray[Any
 
 def _embeddings(corpus: str, count: int) -> Iterator[np.ndarray[Any, Any]]:
     """The embeddings of melodies, in their order."""
-    from seqmelody.checkpoint import VARIANTS
+    from seqmelody.config import VARIANTS
     from seqmelody.scorer import Scorer
 
     scorer = Scorer.load(VARIANTS, threads=1)

@@ -42,7 +42,14 @@ import yaml
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from seqmelody.config import ADDED_MODEL_SETTINGS, ModelConfig, checkpoint_name, to_yaml
+from seqmelody.config import (
+    ADDED_MODEL_SETTINGS,
+    DEFAULT,
+    SHIPPED,
+    ModelConfig,
+    checkpoint_name,
+    to_yaml,
+)
 from seqmelody.errors import CheckpointError, UsageError
 from seqmelody.listeners import Listeners
 from seqmelody.model import MelodyNetwork, build_model
@@ -65,9 +72,6 @@ LIGHTNING_KEY = "seqmelody"
 """Where a ``.ckpt`` keeps what the folder keeps in text files."""
 LIGHTNING_PREFIX = "model."
 """What the names of the model's weights begin with in a ``.ckpt``."""
-DEFAULT = "melodic"
-VARIANTS = "variants"
-"""Name of the checkpoint that ships for telling how alike melodies are."""
 
 Rated: TypeAlias = Callable[
     [NDArray[np.floating[Any]], NDArray[np.floating[Any]]], NDArray[np.float64]
@@ -224,7 +228,10 @@ def find_checkpoint(name: str | os.PathLike[str]) -> Path:
     if path.is_file() or (path / CONFIG_FILE).is_file() or (path.exists() and shipped is None):
         return path
     if shipped is None:
-        raise CheckpointError(f"{name}: no such checkpoint folder or .ckpt file")
+        raise CheckpointError(
+            f"{name}: no such checkpoint folder or .ckpt file; with the package come "
+            f"{', '.join(SHIPPED)}"
+        )
     return shipped
 
 

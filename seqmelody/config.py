@@ -436,6 +436,11 @@ def to_yaml(plain: Mapping[str, Any]) -> str:
 
 RELEASED = "checkpoint"
 """Name of the folder in a run's that holds the released checkpoint."""
+DEFAULT = "melodic"
+VARIANTS = "variants"
+"""Name of the checkpoint that ships for telling how alike melodies are."""
+SHIPPED = (DEFAULT, "rated", VARIANTS)
+"""Names of the checkpoints that come with the package."""
 
 
 def checkpoint_name(path: str | Path) -> str:

@@ -10,8 +10,9 @@ import torch
 from tunes import TUNES
 
 from seqmelody import Scorer
-from seqmelody.checkpoint import DEFAULT, VARIANTS, find_checkpoint, load_checkpoint
+from seqmelody.checkpoint import find_checkpoint, load_checkpoint
 from seqmelody.cli import main
+from seqmelody.config import DEFAULT, VARIANTS
 from seqmelody.errors import CheckpointError, UsageError
 from seqmelody.midi import write_midi
 from seqmelody.retrieval import MelodyIndex

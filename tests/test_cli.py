@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import subprocess
 import sys
 import types
@@ -265,3 +266,15 @@ def test_every_public_name_is_there(name):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'Scores'"):
         seqmelody.Scores  # noqa: B018
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closes a stream by the shell")
+def test_without_an_output_work_is_done_all_the_same(tune_folder, checkpoint_folder, tmp_path):
+    words = ["embed", str(tune_folder), "--out", str(tmp_path / "x.parquet")]
+    words += ["--checkpoint", str(checkpoint_folder)]
+    command = shlex.join([sys.executable, "-m", "seqmelody", *words])
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{command} >&-"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "x.parquet").exists()

@@ -353,6 +353,18 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_file(
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_part_that_was_cut_short_is_told_and_made_anew(going, tune_folder, tmp_path):
+    words = inputs("folder", tune_folder, tmp_path)
+    going(*words, name="whole.parquet")
+    going(*words, interrupt=True)
+    part = max((tmp_path / ".x.parquet.parts").glob("*.parquet"))
+    part.write_bytes(part.read_bytes()[:-40])
+    code, err = going(*words, "--resume")
+    assert code == 1
+    assert ".x.parquet.parts is damaged: from it on, all is made anew" in err
+    assert (tmp_path / "x.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
 def test_an_input_that_has_changed_since_is_told(going, tune_folder, tmp_path):
     words = inputs("folder", tune_folder, tmp_path)
     going(*words, interrupt=True)

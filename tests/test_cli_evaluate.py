@@ -95,7 +95,17 @@ def test_checkpoints_that_ship_and_the_untrained_network_go_by_name(capsys, esse
     [head] = [line for line in printed.splitlines() if "rated  " in line]
     assert [cell.strip() for cell in head.split("|")][2:-1] == ["melodic", "rated", "untrained"]
     assert main([*arguments, "--against", "no-such"]) == 2
-    assert "no-such: no such checkpoint; the baselines are length" in capsys.readouterr().err
+    assert "no-such: no such checkpoint; with the package come melodic" in capsys.readouterr().err
+
+
+def test_a_checkpoint_without_scores_is_refused_alone_and_named_beside_another(
+    capsys, essen_corpus
+):
+    assert main(["evaluate", "variants", str(essen_corpus.folder)]) == 2
+    assert "gives no scores" in capsys.readouterr().err
+    beside = ["evaluate", "melodic", str(essen_corpus.folder), "--copies", "1"]
+    assert main([*beside, "--against", "variants"]) == 1
+    assert "variants failed: checkpoint 'variants'" in capsys.readouterr().out
 
 
 @pytest.fixture

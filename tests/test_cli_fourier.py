@@ -62,6 +62,7 @@ def test_what_was_not_learned_is_told_and_is_no_success(capsys, tmp_path):
         (["--n", "8", "--plot", "a.pdf"], "a.pdf: the name of a plot must end in .png"),
         (["--n", "8", "--json", "nowhere/a.json"], "nowhere/a.json: cannot be written"),
         (["--n", "8", "--json", "."], "cannot be written"),
+        (["--n", "8", "--json", "/proc/a.json"], "/proc/a.json: cannot be written"),
     ],
 )
 def test_wrong_usage_is_one_line(words, told, capsys):

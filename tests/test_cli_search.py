@@ -135,6 +135,30 @@ def test_hits_are_exported(search, freude, tmp_path):
     assert read_melody(passage).melody == TUNES["freude"][4:]
 
 
+def test_long_names_are_cut_to_what_a_file_may_have(
+    search, checkpoint_folder, tune_folder, tmp_path
+):
+    songs = tmp_path / "songs"
+    songs.mkdir()
+    long = songs / f"{'ø' * 120}.mid"
+    shutil.copy(tune_folder / "freude.mid", long)
+    index = tmp_path / "long.index"
+    options = ["--checkpoint", str(checkpoint_folder)]
+    assert main(["index", str(songs), "--out", str(index), *options]) == 0
+    found = [
+        "search",
+        str(index),
+        str(long),
+        "--align",
+        "--export",
+        str(tmp_path / "out"),
+        *options,
+    ]
+    assert main(found) == 0
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == [f"{'ø' * 50}-1-{'ø' * 50}{end}.mid" for end in ("-passage", "")]
+
+
 def test_queries_of_one_name_are_exported_side_by_side(search, tune_folder, tmp_path):
     other = shutil.copytree(tune_folder, tmp_path / "other")
     paths = [tune_folder / "freude.mid", other / "freude.mid"]
@@ -153,7 +177,7 @@ def test_another_checkpoint_is_told(search, freude):
     code, out, err = search(freude, checkpoint=default_checkpoint())
     assert (code, out) == (2, "")
     assert "made with checkpoint 'untrained' (" in err
-    assert "give that one with --checkpoint" in err
+    assert "name the folder of 'untrained' with --checkpoint" in err
     assert err.count("\n") == 1
 
 

@@ -10,7 +10,7 @@ from runs import small_run
 
 from seqmelody.cli import main
 from seqmelody.cli.train import parse
-from seqmelody.config import RatingConfig, TrainConfig
+from seqmelody.config import CardConfig, RatingConfig, TrainConfig
 from seqmelody.training.data import ComparisonBatches
 
 # All but the suites of 'seqmelody evaluate'.
@@ -73,6 +73,14 @@ def test_options_override_the_file_whatever_their_order_and_the_rest_stays():
         optimizer=dataclasses.replace(plain.optimizer, learning_rate=1e-3),
         card=dataclasses.replace(plain.card, data="my own: tunes"),
     )
+
+
+@pytest.mark.parametrize("options", [["--corpus", "mine"], ["--corpus=mine"]])
+def test_what_a_file_says_of_its_corpus_is_not_said_of_another(options):
+    file = ["--config", str(CONFIGS[0])]
+    assert parse([*file, *options])[0].card == CardConfig()
+    said, _ = parse([*options, *file, "--card.data", "my own"])
+    assert said.card.data == "my own"
 
 
 def test_options_alone_are_enough():

@@ -230,8 +230,8 @@ def test_ids_below_several_roots_stay_unique(tmp_path):
         (tmp_path / root).mkdir()
         write_midi(tune, tmp_path / root / "song.mid")
     write_midi(tunes[3], tmp_path / "a" / "song~2.mid")
-    prepare([tmp_path / root for root in "abc"], tmp_path / "c", progress=False)
-    corpus = Corpus.open(tmp_path / "c")
+    prepare([tmp_path / root for root in "abc"], tmp_path / "corpus", progress=False)
+    corpus = Corpus.open(tmp_path / "corpus")
     assert corpus.column("id") == ["song", "song~2", "song~3", "song~4"]
 
 
@@ -478,3 +478,12 @@ def test_interrupted_from_the_keyboard(essen, tmp_path):
 def test_no_torch_is_imported():
     program = "import sys, seqmelody.corpus; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("read", [".", "deep", "deep/freude.mid"])
+def test_a_corpus_is_not_written_among_the_music(tune_folder, tmp_path, read):
+    shutil.copytree(tune_folder, tmp_path / "songs" / "deep")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match="holds what is to be read"):
+        prepare([tmp_path / "songs" / read], tmp_path / "songs", progress=False)
+    assert sorted(tmp_path.rglob("*")) == before

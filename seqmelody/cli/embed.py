@@ -90,6 +90,12 @@ def run(args: argparse.Namespace) -> int:
     }
     failures = Failures()
     with Parts(out, layout, made_from, resume=args.resume) as parts:
+        if parts.damaged:
+            print(
+                f"seqmelody: part {len(parts.made) + 1} in {parts.folder} is damaged: from it on, all "
+                "is made anew",
+                file=sys.stderr,
+            )
         _skip(portions, parts, failures)
         try:
             _embed(portions, parts, failures, scorer, per_note=args.per_note)

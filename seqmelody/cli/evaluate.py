@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from seqmelody.cli.scoring import CHECKPOINT_HELP, SHIPPED
+from seqmelody.cli.scoring import CHECKPOINT_HELP
+from seqmelody.config import SHIPPED
 
 HELP = "measure how good a checkpoint is, beside other methods"
 DESCRIPTION = """\
@@ -91,7 +92,10 @@ def _run_checkpoint(args: argparse.Namespace) -> int:
         # Not after all else has been measured.
         if spec not in (*BASELINES, UNTRAINED, *SHIPPED) and not Path(spec).exists():
             known = ", ".join((*BASELINES, UNTRAINED))
-            raise UsageError(f"{spec}: no such checkpoint; the baselines are {known}")
+            raise UsageError(
+                f"{spec}: no such checkpoint; with the package come {', '.join(SHIPPED)}; "
+                f"the baselines are {known}"
+            )
 
     from seqmelody.evaluation.report import evaluate, evaluate_against, side_by_side
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqmelody.cli.out import require_writable
 from seqmelody.errors import UsageError
 
 if TYPE_CHECKING:
@@ -136,6 +137,8 @@ def _check(args: argparse.Namespace) -> None:
     for path in filter(None, (args.json, args.plot)):
         if path.is_dir() or not path.absolute().parent.is_dir():
             raise UsageError(f"{path}: cannot be written; give a file in a folder that exists")
+        if not path.exists():
+            require_writable(str(path))
 
 
 def _learn(n: int, permutation: str, seed: int) -> Learned:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqmelody.cli.scoring import (
-    VARIANTS,
     Failures,
     add_scorer_arguments,
     load_scorer,
     open_corpora,
 )
+from seqmelody.config import VARIANTS
 from seqmelody.errors import UsageError
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqmelody.config import DEFAULT, SHIPPED
 from seqmelody.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
@@ -35,17 +36,13 @@ _NARROWEST = 24
 """Characters that the remarks of a table have at least: narrower ones would be unreadable."""
 
 
-VARIANTS = "variants"
-"""The checkpoint that was trained to tell how alike melodies are."""
-SHIPPED = ("melodic", "rated", VARIANTS)
-"""Checkpoints that come with the package."""
 CHECKPOINT_HELP = (
     "checkpoint folder or .ckpt file, or one that comes with seqmelody, by name: "
     f"{', '.join(SHIPPED)}"
 )
 
 
-def add_scorer_arguments(parser: argparse.ArgumentParser, default: str = "melodic") -> None:
+def add_scorer_arguments(parser: argparse.ArgumentParser, default: str = DEFAULT) -> None:
     """Declares ``--checkpoint``, ``--line``, ``--device`` and ``--threads``.
 
     Args:
@@ -134,7 +131,10 @@ def require_there(checkpoint: str) -> None:
         CheckpointError: It is not.
     """
     if checkpoint not in SHIPPED and not Path(checkpoint).exists():
-        raise CheckpointError(f"{checkpoint}: no such checkpoint folder or .ckpt file")
+        raise CheckpointError(
+            f"{checkpoint}: no such checkpoint folder or .ckpt file; with the package come "
+            f"{', '.join(SHIPPED)}"
+        )
 
 
 def open_corpora(paths: Sequence[str], scorer: Scorer) -> list[str | Corpus]:

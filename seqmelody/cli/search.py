@@ -65,6 +65,9 @@ _PASSAGE = (
 )
 
 
+_STEM_BYTES = 100
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("index", metavar="X.index", help="what 'seqmelody index' wrote")
@@ -89,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "passages as well",
     )
     add_format_argument(parser)
-    add_scorer_arguments(parser, default="that of the index")
+    add_scorer_arguments(parser, default="that of the index, if it is one of these")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -156,7 +159,9 @@ def _exported(answers: Iterable[Answer], index: MelodyIndex, folder: Path) -> It
 def _stem(name: str) -> str:
     """The last part of a name without a suffix, such that it may name a file."""
     last = re.split(r"[/\\!]", name)[-1]
-    return re.sub(r"[^\w.~ -]", "_", re.sub(r"\.\w{1,5}$", "", last)) or "melody"
+    stem = re.sub(r"[^\w.~ -]", "_", re.sub(r"\.\w{1,5}$", "", last)) or "melody"
+    # Two of them make a name, and file systems take 255 bytes.
+    return stem.encode()[:_STEM_BYTES].decode(errors="ignore")
 
 
 def _write_json(answers: Iterable[Answer], _aligned: bool) -> None:

@@ -20,7 +20,8 @@ Trains a model on a corpus that 'seqmelody prepare' made.
   seqmelody train --config configs/quick.yaml --resume     # after an interrupt
   seqmelody train --config configs/rated.yaml            # learns from people's ratings as well
 
---rating.help, --preference.help and --catchy.help tell how to learn from people.
+--rating.help, --preference.help and --catchy.help tell how to learn from people. With --corpus the card
+says what --card.data and --card.licence say of it, and nothing that the file says of its own corpus.
 
 Watch a run with 'tensorboard --logdir runs'. The run folder (out) ends up with the released
 checkpoint in checkpoint/, which 'seqmelody score --checkpoint' takes."""
@@ -75,15 +76,17 @@ def parse(argv: list[str]) -> tuple[TrainConfig, bool]:
 
 def _parse(argv: list[str]) -> tuple[TrainConfig, bool]:
     import argparse
+    import dataclasses
 
-    from seqmelody.config import TrainConfig
+    from seqmelody.config import CardConfig, TrainConfig
 
     parser = build_parser()
     try:
-        settings = parser.instantiate(parser.parse_args(_files_first(argv))).as_dict()
+        argv = _files_first(argv)
+        settings = parser.instantiate(parser.parse_args(argv)).as_dict()
         settings.pop("config")
         resume = bool(settings.pop("resume"))
-        return TrainConfig(**settings), resume
+        config = TrainConfig(**settings)
     except TypeError as error:
         # Only where a group is given one value does jsonargparse let this through.
         raise UsageError(
@@ -91,6 +94,15 @@ def _parse(argv: list[str]) -> tuple[TrainConfig, bool]:
         ) from error
     except (argparse.ArgumentError, ValueError) as error:
         raise UsageError(f"{_reason(error)}; see seqmelody train --help") from error
+    if _gives(argv, "corpus") and not _gives(argv, "card"):
+        # What a file says of its own corpus is not true of another.
+        config = dataclasses.replace(config, card=CardConfig())
+    return config, resume
+
+
+def _gives(argv: list[str], setting: str) -> bool:
+    """Whether an option gives a setting, or one of its group."""
+    return any(re.match(rf"--{setting}(\.\w+)?(=|$)", argument) for argument in argv)
 
 
 def _files_first(argv: list[str]) -> list[str]:

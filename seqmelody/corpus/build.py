@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,7 @@ def prepare(
             raise UsageError(f"keeping {together!r} together needs a file of labels that has it")
         families = Families.of(table, together)
     settings = ReadSettings(line, tokenizer, min_notes, max_notes)
+    _refuse_music(Path(out), roots)
     with _working_folder(Path(out)) as working:
         found = passes.read(roots, settings, workers, working, progress=progress)
         if not found.notes.size:
@@ -171,6 +172,13 @@ def _working_folder(out: Path) -> Iterator[Path]:
         if missing and not (out / MELODIES_FILE).exists():
             (out / _LOCK).unlink(missing_ok=True)
             out.rmdir()
+
+
+def _refuse_music(out: Path, roots: Sequence[str]) -> None:
+    """Keeps a corpus out of the music: the folder would count as a corpus from then on."""
+    for root in roots:
+        if Path(os.path.realpath(root)).is_relative_to(os.path.realpath(out)):
+            raise UsageError(f"{out}: holds what is to be read ({root}); give another --out")
 
 
 def _refuse_foreign(out: Path) -> None:

@@ -71,6 +71,7 @@ class Parts:
     Attributes:
         folder: Where the parts are.
         made: The parts that are whole, in order.
+        damaged: Whether the next one was whole and is no longer, so that all from it on is made anew.
 
     Raises:
         UsageError: There are parts and ``resume`` is not set, or they were made from something else;
@@ -85,6 +86,7 @@ class Parts:
         self._out = out
         self._layout = layout
         self._finished = False
+        self.damaged = False
         # The folders that are there for this alone, and go with it if nothing comes of it.
         self._new = [path for path in self.folder.parents if not path.exists()]
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -197,6 +199,7 @@ class Parts:
     def _begin(self, manifest: Mapping[str, Any], resume: bool) -> None:
         while (made := self._whole(len(self.made))) is not None:
             self.made.append(made)
+        self.damaged = self._part(len(self.made), ".json").exists()
         if not self.made:
             for path in self.folder.iterdir():
                 if path.name != _LOCK:

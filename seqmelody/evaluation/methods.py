@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from seqmelody import baselines
 from seqmelody.batching import bucket, gather
 from seqmelody.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from seqmelody.config import ModelConfig
+from seqmelody.config import SHIPPED, ModelConfig
 from seqmelody.corpus import Corpus
 from seqmelody.errors import CheckpointError, CorpusError, SeqmelodyError, UsageError
 from seqmelody.evaluation.protocols import (
@@ -198,7 +198,10 @@ def method(spec: str | Path, corpus: Corpus | None = None) -> PlainMethod:
         path = find_checkpoint(spec)
     except CheckpointError:
         known = ", ".join((*baselines.BASELINES, UNTRAINED))
-        raise UsageError(f"{spec}: no such checkpoint; the baselines are {known}") from None
+        raise UsageError(
+            f"{spec}: no such checkpoint; with the package come {', '.join(SHIPPED)}; the baselines "
+            f"are {known}"
+        ) from None
     return CheckpointMethod(load_checkpoint(path))
 
 

@@ -16,7 +16,7 @@ from seqmelody.corpus import Corpus
 from seqmelody.errors import CorpusError
 from seqmelody.evaluation.corruption import CorruptionResult, corruption_task
 from seqmelody.evaluation.methods import CheckpointMethod, Remembered, method
-from seqmelody.evaluation.protocols import Method
+from seqmelody.evaluation.protocols import UNTRAINED, Method
 from seqmelody.evaluation.provenance import check_tokenizer, kinds_trained_on, trained_on
 from seqmelody.evaluation.results import known, reason, shown
 from seqmelody.evaluation.suite import names_of
@@ -127,10 +127,12 @@ def evaluate(
 
     Raises:
         CheckpointError: The checkpoint cannot be read.
+        UsageError: It gives no scores; a suite can tell how well it finds variants.
         CorpusError: The corpus cannot be read, the split is empty, the tokenizer is another one, or
             the melodies cannot be spoiled.
     """
     scoring = CheckpointMethod(load_checkpoint(find_checkpoint(checkpoint)))
+    scoring.checkpoint.require_scores()
     opened = Corpus.open(corpus, tokenizer=scoring.checkpoint.tokenizer)
     return _measure(scoring, opened, split=split, copies=copies, seed=seed, progress=progress)
 
@@ -158,6 +160,8 @@ def evaluate_against(
     for spec, name in zip(others, names_of([report.checkpoint, *others])[1:], strict=True):
         try:
             other = Remembered(method(spec, opened), name)
+            if isinstance(other.method, CheckpointMethod) and spec != UNTRAINED:
+                other.method.checkpoint.require_scores()
             check_tokenizer(other, opened)
             found[name] = _measure(
                 other,

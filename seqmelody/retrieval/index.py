@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqmelody.checkpoint import VARIANTS, Checkpoint, find_checkpoint
+from seqmelody.checkpoint import Checkpoint, find_checkpoint
+from seqmelody.config import VARIANTS
 from seqmelody.corpus import Corpus
 from seqmelody.embeddings import Embeddings
 from seqmelody.errors import CheckpointError, InputError, UsageError
@@ -193,8 +194,8 @@ class MelodyIndex:
         if checkpoint.fingerprint != self.fingerprint:
             raise UsageError(
                 f"{self.folder}: made with checkpoint {self.checkpoint!r} ({self.fingerprint}), and "
-                f"{checkpoint.name!r} ({checkpoint.fingerprint}) is another; give that one with "
-                "--checkpoint, or build the index again"
+                f"{checkpoint.name!r} ({checkpoint.fingerprint}) is another; name the folder of "
+                f"{self.checkpoint!r} with --checkpoint, or build the index again"
             )
         if self.tokenizer is not None and checkpoint.tokenizer != self.tokenizer:
             raise UsageError(

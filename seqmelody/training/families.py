@@ -74,7 +74,12 @@ class Families:
         self.corpus = corpus
         self.weight = config.weight
         self.objective = Family(config.temperature, config.alignment, config.alignment_temperature)
-        self._alignment = Levenshtein(ALIGNMENT) if config.alignment else None
+        self._alignment = None
+        if config.alignment:
+            try:
+                self._alignment = Levenshtein(ALIGNMENT)
+            except UsageError as error:
+                raise UsageError(f"family.alignment: {error}") from error
         self._variation = Variation(tokenizer=corpus.tokenizer, max_notes=2 * config.max_notes)
         self._family_R = _families(config.column, corpus)
         _require_apart(config.column, corpus, self._family_R)
