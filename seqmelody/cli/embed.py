@@ -22,7 +22,7 @@ HELP = "write the embeddings of MIDI files or of a corpus to Parquet"
 DESCRIPTION = """\
 Writes one row for each melody: 'id', 'path', 'embedding' (a unit vector of float32) and 'score'.
 The dot product of two embeddings says how alike two melodies are, from -1 to 1; that of two that
-have nothing to do with each other is small. To find variants of a tune by, give --checkpoint variants,
+have nothing to do with each other is near 0 in the mean, but may well be 0.4. To find variants of a tune by, give --checkpoint variants,
 which was trained for that; it gives no scores.
 
   seqmelody embed tunes/ --out tunes.parquet
