@@ -57,7 +57,10 @@ def test_baselines_come_by_name(essen_corpus, melodies):
 
 
 def test_what_is_no_method_is_named(essen_corpus, tmp_path):
-    with pytest.raises(UsageError, match=r"nothing: no such checkpoint; with .* come melodic, .*; the baselines are length"):
+    with pytest.raises(
+        UsageError,
+        match=r"nothing: no such checkpoint; with .* come melodic, .*; the baselines are length",
+    ):
         method("nothing", essen_corpus)
     with pytest.raises(CheckpointError, match="not a checkpoint folder"):
         method(tmp_path, essen_corpus)
