@@ -145,30 +145,25 @@ def model_card(
         family: Figures of the objective that learns tune families.
     """
     found = _FOUND.format(**family) if "map" in family else ""
+    said = {
+        "title": title,
+        "network": _network(config.model),
+        "parameters": parameters,
+        "data": config.card.data,
+        "licence": config.card.licence,
+        "fingerprint": fingerprint,
+        "steps": config.steps,
+        "seed": config.seed,
+        **splits,
+    }
     if not config.trains_scores:
         return _FAMILY_TEXT.format(
-            title=title,
-            network=_network(config.model),
-            parameters=parameters,
-            data=config.card.data,
-            licence=config.card.licence,
-            fingerprint=fingerprint,
-            steps=config.steps,
-            seed=config.seed,
             judged=found.strip(),
             aligned=_ALIGNED if config.family is not None and config.family.alignment else "",
-            **splits,
+            **said,
         )
     rows = [f"| {kind} | {accuracy:.3f} |" for kind, accuracy in accuracies.items()]
     return _TEXT.format(
-        title=title,
-        network=_network(config.model),
-        parameters=parameters,
-        data=config.card.data,
-        licence=config.card.licence,
-        fingerprint=fingerprint,
-        steps=config.steps,
-        seed=config.seed,
         used=used,
         heard=_HEARD.format(names=", ".join(judged)) if judged else "",
         heard_only="" if config.model.front_end == "notes" else _HEARD_ONLY,
@@ -176,7 +171,7 @@ def model_card(
         people=_SOME_PEOPLE if judged else _UNHEARD,
         judged=_judged_table(judged) + found,
         table="\n".join(["| Kind of copy | Pairwise accuracy |", "|---|---|", *rows]),
-        **splits,
+        **said,
     )
 
 
